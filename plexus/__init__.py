@@ -1,0 +1,87 @@
+"""Hardware observability: `Plexus` sends from a device, `PlexusAPI` reads what was sent.
+
+    from plexus import Plexus
+    px = Plexus(source_id="drone-01")
+    px.send("battery.voltage", 12.4)
+
+Names are imported when they are first used, so a device never loads what only readers and gateways need.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from plexus._version import __version__
+
+if TYPE_CHECKING:
+    from plexus.api import PlexusAPI
+    from plexus.client import Plexus, RetryConfig, WebSocketTransport, read_mjpeg_frames
+    from plexus.domain.errors import (
+        ApiError,
+        AuthenticationError,
+        CommandDeclarationError,
+        CommandParamError,
+        ConfigurationError,
+        DeliveryError,
+        NotFoundError,
+        PlexusError,
+        RateLimitedError,
+    )
+    from plexus.domain.event import Event
+    from plexus.domain.point import Point
+    from plexus.domain.run import Run
+    from plexus.gateway import Gateway
+
+_HOMES = {
+    "ApiError": "plexus.domain.errors",
+    "AuthenticationError": "plexus.domain.errors",
+    "CommandDeclarationError": "plexus.domain.errors",
+    "CommandParamError": "plexus.domain.errors",
+    "ConfigurationError": "plexus.domain.errors",
+    "DeliveryError": "plexus.domain.errors",
+    "Event": "plexus.domain.event",
+    "Gateway": "plexus.gateway",
+    "NotFoundError": "plexus.domain.errors",
+    "Plexus": "plexus.client",
+    "PlexusAPI": "plexus.api",
+    "PlexusError": "plexus.domain.errors",
+    "Point": "plexus.domain.point",
+    "RateLimitedError": "plexus.domain.errors",
+    "RetryConfig": "plexus.client",
+    "Run": "plexus.domain.run",
+    "WebSocketTransport": "plexus.client",
+    "read_mjpeg_frames": "plexus.client",
+}
+
+__all__ = [
+    "ApiError",
+    "AuthenticationError",
+    "CommandDeclarationError",
+    "CommandParamError",
+    "ConfigurationError",
+    "DeliveryError",
+    "Event",
+    "Gateway",
+    "NotFoundError",
+    "Plexus",
+    "PlexusAPI",
+    "PlexusError",
+    "Point",
+    "RateLimitedError",
+    "RetryConfig",
+    "Run",
+    "WebSocketTransport",
+    "__version__",
+    "read_mjpeg_frames",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'plexus' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

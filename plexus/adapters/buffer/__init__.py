@@ -1,0 +1,1 @@
+"""Where batches wait for their acknowledgement: memory, SQLite."""

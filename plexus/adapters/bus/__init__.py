@@ -1,0 +1,1 @@
+"""Committed points on their way to live readers."""

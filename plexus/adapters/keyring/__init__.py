@@ -1,0 +1,1 @@
+"""Who a key is: memory, SQLite."""

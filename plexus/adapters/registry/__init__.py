@@ -1,0 +1,1 @@
+"""Names, registered sources and runs: memory, SQLite."""

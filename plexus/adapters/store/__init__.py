@@ -1,0 +1,1 @@
+"""The gateway's points: memory, and the embedded engine."""

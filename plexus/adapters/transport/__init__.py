@@ -1,0 +1,1 @@
+"""Links to a gateway: WebSocket, plain HTTP, memory."""

@@ -1,0 +1,1 @@
+"""What the device facade runs: uplink, commands, runs, camera, status line."""

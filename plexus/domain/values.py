@@ -1,0 +1,95 @@
+"""What a point's value may be, and how a caller's object becomes one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Union
+
+from plexus.domain.errors import UnsupportedValueError
+
+Value = Union[float, int, str, bool, dict[str, Any], list[Any]]
+"""What travels: a number, text, a boolean, an object or an array (protocol page, section 2)."""
+
+MIN_INT = -(2**63)
+MAX_INT = 2**64 - 1
+MAX_DEPTH = 64
+
+PLAIN_TYPES = frozenset({float, int, str, bool})
+"""Types that `send` takes as they are, without a look inside."""
+
+
+def is_number(value: object) -> bool:
+    """Whether the value is a number in the protocol's sense; a bool is none."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def is_non_finite(value: object) -> bool:
+    """NaN or an infinity: JSON has no number for these."""
+    return isinstance(value, float) and not math.isfinite(value)
+
+
+def freeze(value: object, metric: str) -> Value:
+    """Take `value` as it is now, so that a later change by the caller does not reach what was sent.
+
+    Scalars of numpy and the like (anything with `.item()`) become Python numbers, small arrays
+    (`.tolist()`) become lists. Raises UnsupportedValueError naming `metric` for what no wire carries:
+    bytes, sets, None, keys that are not text, integers outside 64 bits, nesting deeper than 64.
+    """
+    frozen: Value = _freeze(value, metric, 0)
+    return frozen
+
+
+def _freeze(value: object, metric: str, depth: int) -> Any:
+    if depth > MAX_DEPTH:
+        raise UnsupportedValueError(f"metric {metric!r}: the value is nested deeper than {MAX_DEPTH} levels")
+    if isinstance(value, bool):
+        return bool(value)
+    if isinstance(value, int):
+        return _checked_int(int(value), metric)
+    if isinstance(value, float):
+        return float(value)
+    if isinstance(value, str):
+        return _checked_text(value, metric)
+    if isinstance(value, Mapping):
+        return {_checked_key(key, metric): _freeze(item, metric, depth + 1) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_freeze(item, metric, depth + 1) for item in value]
+    return _freeze_array_like(value, metric, depth)
+
+
+def _freeze_array_like(value: object, metric: str, depth: int) -> Any:
+    for method in ("tolist", "item"):
+        convert = getattr(value, method, None)
+        if callable(convert):
+            plain = convert()
+            if type(plain) is not type(value):
+                return _freeze(plain, metric, depth + 1)
+    raise UnsupportedValueError(
+        f"metric {metric!r}: a value of type {type(value).__name__} cannot be sent; "
+        "use a number, text, bool, dict or list"
+    )
+
+
+def _checked_int(value: int, metric: str) -> int:
+    if MIN_INT <= value <= MAX_INT:
+        return value
+    raise UnsupportedValueError(
+        f"metric {metric!r}: the integer has {value.bit_length()} bits; send up to 64 bits, or a float or text"
+    )
+
+
+def _checked_text(value: str, metric: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise UnsupportedValueError(
+            f"metric {metric!r}: the text holds a lone surrogate, which UTF-8 cannot carry"
+        ) from None
+    return str(value)
+
+
+def _checked_key(key: object, metric: str) -> str:
+    if not isinstance(key, str):
+        raise UnsupportedValueError(f"metric {metric!r}: an object's keys must be text, not {type(key).__name__}")
+    return _checked_text(key, metric)

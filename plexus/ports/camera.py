@@ -1,0 +1,31 @@
+"""The camera-process port: a child process whose output is a stream of JPEGs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import BinaryIO, Protocol
+
+
+class CameraProcess(Protocol):
+    """One running process; `stdout` is its MJPEG stream."""
+
+    @property
+    def stdout(self) -> BinaryIO:
+        """The stream to read frames from."""
+        ...
+
+    def stop(self) -> None:
+        """End it and wait for its end; never raises."""
+        ...
+
+    def error(self) -> str:
+        """The last lines that it wrote to its error stream, once it has ended."""
+        ...
+
+
+class CameraLauncher(Protocol):
+    """Starts such a process from an argument list, never through a shell."""
+
+    def __call__(self, arguments: Sequence[str]) -> CameraProcess:
+        """Start it; raises DeliveryError naming the program that is not there."""
+        ...

@@ -1,0 +1,109 @@
+"""The store port: what the gateway keeps of points. `commit` is the truth, the rest answers questions about it.
+
+All times are nanoseconds since 1970 UTC; windows are half open, `start_ns <= t < end_ns`. Every method may be called
+from any thread; `commit` by one at a time. `org` keeps organisations apart: nothing crosses it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import attrs
+
+from plexus.domain.event import Event
+from plexus.domain.series import BucketSeries, Series
+from plexus.domain.values import Value
+from plexus.protocol.batch import BatchName
+from plexus.protocol.columns import Columns
+from plexus.protocol.ledger import Verdict
+
+
+@attrs.frozen
+class Submission:
+    """Points that arrived together and are stored together or not at all. `source_id` is the session's or envelope's."""
+
+    org: str
+    source_id: str
+    columns: Columns
+    arrival_ns: int
+    batch: BatchName | None = None
+
+
+@attrs.frozen
+class Receipt:
+    """What became of a submission. `upto` is its stream's watermark after it (0 without a batch name)."""
+
+    verdict: Verdict
+    stored: int
+    upto: int = 0
+
+
+@attrs.frozen
+class Window:
+    """A question's stretch of time, half open, ns since 1970 UTC."""
+
+    start_ns: int
+    end_ns: int
+
+
+@attrs.frozen
+class RawSeries:
+    """Raw series by metric; `truncated` when `limit` rows (over all metrics together, oldest first) cut the window."""
+
+    series: Mapping[str, Series]
+    truncated: bool
+
+
+class Store(Protocol):
+    """Truth and questions about it.
+
+    Contract:
+    - when `commit` returns, what its receipts call stored survives a power cut, together with the watermarks;
+      when it raises StoreError, nothing of the group is stored and no watermark moved;
+    - receipts come in the order of submissions; within a group earlier submissions count for later ones;
+    - what a receipt calls stored is in every answer from then on, once; values come back as they went in;
+    - series are ascending in time; equal times keep the order of commit;
+    - metrics and events (by the point's class) are kept apart: `raw`, `buckets`, `names`, `latest` see metrics only.
+    """
+
+    def commit(self, group: Sequence[Submission]) -> list[Receipt]:
+        """Store a group in one transaction."""
+        ...
+
+    def sources(self, org: str) -> Mapping[str, int]:
+        """Every source that ever sent, with the arrival time of its newest submission (ns)."""
+        ...
+
+    def names(self, org: str, source_id: str) -> list[str]:
+        """Names of the source's metrics, sorted."""
+        ...
+
+    def latest(self, org: str, source_id: str) -> Mapping[str, tuple[int, Value]]:
+        """The value with the highest time of each metric, by name, with that time (ns)."""
+        ...
+
+    def raw(self, org: str, source_id: str, metrics: Sequence[str] | None, window: Window, limit: int) -> RawSeries:
+        """Raw values of the named metrics (None: all) of one source."""
+        ...
+
+    def buckets(
+        self,
+        org: str,
+        source_ids: Sequence[str] | None,
+        metrics: Sequence[str] | None,
+        window: Window,
+        bucket_ms: int,
+    ) -> Mapping[str, Mapping[str, BucketSeries]]:
+        """Aggregates by source and metric (None: all of them); a bucket without values is left out."""
+        ...
+
+    def events(
+        self, org: str, source_id: str, window: Window, name: str | None, limit: int, *, newest: bool
+    ) -> list[Event]:
+        """Events in ascending time; when there are more than `limit`, the oldest ones, or with `newest` the newest."""
+        ...
+
+    def close(self) -> None:
+        """Finish and let go of files."""
+        ...

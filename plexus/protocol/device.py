@@ -1,0 +1,300 @@
+"""The device's end of `/ws/device`, without I/O (protocol page, section 4 and extension `batch`).
+
+    CONNECTING ──opened──► GREETING ──authenticated──► READY ──goodbye / lost──► ENDED
+                              └────────error──────────────────────────────────────┘
+
+What is in flight is kept in the order of sending. Three dialects are spoken, decided by `authenticated`:
+batch names (`batch_ack`), sequence numbers (`telemetry_ack`, 0.16.0), and neither (0.5.2), where a batch counts as
+delivered once it is written, because that gateway says no more.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import Any
+
+import attrs
+
+from plexus.domain.command import CommandCall, CommandOutcome
+from plexus.domain.errors import ProtocolError
+from plexus.protocol import extensions, frames
+from plexus.protocol.batch import Batch
+from plexus.protocol.extensions import NO_FEATURES, Features
+from plexus.protocol.messages import (
+    AuthRefused,
+    CommandArrived,
+    Delivered,
+    DeviceEvent,
+    Ended,
+    Forked,
+    Message,
+    Notice,
+    Ready,
+    Refused,
+    Rewound,
+)
+
+HEARTBEAT_S = 30.0
+ACK_TIMEOUT_S = 30.0
+GREETING_TIMEOUT_S = 10.0
+WINDOW_FRAMES = 32
+WINDOW_POINTS = 10_000
+
+NOT_THE_KEY = frozenset({"streaming_requires_plan"})
+"""Auth errors that refuse this kind of link, not the key: stay on HTTP and keep sending."""
+
+RETRY_CODES = frozenset({"REDIS_UNAVAILABLE"})
+"""Errors that release nothing: send it all again later."""
+
+
+class State(Enum):
+    """Where the conversation is."""
+
+    CONNECTING = "connecting"
+    GREETING = "greeting"
+    READY = "ready"
+    ENDED = "ended"
+
+
+@attrs.frozen
+class Hello:
+    """What a device says of itself. `commands` is asked for at every connection, so late declarations are in the next."""
+
+    api_key: str = attrs.field(repr=False)
+    source_id: str
+    install_id: str
+    agent_version: str
+    platform: str
+    commands: Callable[[], tuple[Mapping[str, Any], ...]] = tuple
+    offers: Mapping[str, int] = attrs.field(factory=lambda: dict(extensions.DEVICE_OFFERS))
+
+
+@attrs.define
+class _InFlight:
+    batch: Batch
+    seq: int | None
+    sent_at: float
+
+
+class DeviceSession:
+    """One connection of one device. `wall_ms` reads the device's uncorrected clock, milliseconds since 1970 UTC."""
+
+    def __init__(self, hello: Hello, wall_ms: Callable[[], float]) -> None:
+        self._hello = hello
+        self._wall_ms = wall_ms
+        self._state = State.CONNECTING
+        self._features: Features = NO_FEATURES
+        self._acks = False
+        self._seq = 0
+        self._flight: OrderedDict[int, _InFlight] = OrderedDict()
+        self._flight_points = 0
+        self._sends = 0
+        self._greeted_at = 0.0
+        self._greeted_wall_ms = 0.0
+        self._next_heartbeat = 0.0
+        self._source_id = hello.source_id
+        self._messages: list[Message] = []
+        self._events: list[DeviceEvent] = []
+
+    @property
+    def state(self) -> State:
+        """Where the conversation is."""
+        return self._state
+
+    # --- in -------------------------------------------------------------------------------------------------
+
+    def opened(self, now: float) -> None:
+        """The socket is open: authenticate."""
+        self._state = State.GREETING
+        self._greeted_at = now
+        self._greeted_wall_ms = self._wall_ms()
+        hello = self._hello
+        self._say(
+            frames.DeviceAuth(
+                api_key=hello.api_key,
+                source_id=hello.source_id,
+                install_id=hello.install_id,
+                platform=hello.platform,
+                agent_version=hello.agent_version,
+                commands=hello.commands(),
+                acks=True,
+                hears_goodbye=True,
+                ext=hello.offers,
+            )
+        )
+
+    def has_room(self, count: int) -> bool:
+        """Whether `count` more points fit the window of 32 frames and 10,000 points."""
+        if self._state is not State.READY or len(self._flight) >= WINDOW_FRAMES:
+            return False
+        return not self._flight or self._flight_points + count <= WINDOW_POINTS
+
+    def submit(self, batch: Batch, base: int, body: bytes, now: float) -> None:
+        """Send one batch; the caller asked `has_room` first."""
+        if extensions.BATCH in self._features:
+            self._messages.append(frames.dump_telemetry(body, batch=batch.name(base)))
+            self._keep(batch, None, now)
+        elif self._acks:
+            self._seq += 1
+            self._messages.append(frames.dump_telemetry(body, seq=self._seq))
+            self._keep(batch, self._seq, now)
+        else:
+            self._messages.append(frames.dump_telemetry(body))
+            self._events.append(Delivered((batch,)))
+
+    def receive(self, message: Message, now: float) -> None:
+        """A message came. Garbage from a gateway is noted and passed over, as unknown frames are."""
+        if not isinstance(message, str) or self._state in (State.CONNECTING, State.ENDED):
+            return
+        try:
+            frame = frames.parse(message)
+        except ProtocolError as exc:
+            self._events.append(Notice("unreadable_frame", str(exc)))
+            return
+        if self._state is State.GREETING:
+            self._greeted(frame, now)
+        else:
+            self._conversed(frame)
+
+    def answer(self, outcome: CommandOutcome) -> None:
+        """Say what became of a command."""
+        if self._state is State.READY:
+            self._say(
+                frames.CommandResult(outcome.call_id, outcome.command, outcome.event, outcome.result, outcome.error)
+            )
+
+    def tick(self, now: float) -> None:
+        """Heartbeats, and the end of a connection that has gone silent."""
+        if self._state is State.GREETING and now >= self._greeted_at + GREETING_TIMEOUT_S:
+            self.ended(f"the gateway did not answer device_auth within {GREETING_TIMEOUT_S:g} s")
+        if self._state is not State.READY:
+            return
+        if self._flight and now >= self._oldest_sent_at() + ACK_TIMEOUT_S:
+            self.ended(f"no acknowledgement for {ACK_TIMEOUT_S:g} s: the connection is dead")
+        elif now >= self._next_heartbeat:
+            self._next_heartbeat = now + HEARTBEAT_S
+            self._say(frames.Heartbeat(self._source_id, self._hello.agent_version))
+
+    def ended(self, reason: str, *, goodbye: bool = False) -> None:
+        """The connection is over, whoever ended it; what was in flight goes back to the caller."""
+        if self._state is State.ENDED:
+            return
+        self._state = State.ENDED
+        self._messages.clear()
+        self._events.append(Ended(self._release_all(), reason, goodbye))
+
+    # --- out ------------------------------------------------------------------------------------------------
+
+    def in_flight(self) -> int:
+        """Points sent and not acknowledged."""
+        return self._flight_points
+
+    def next_deadline(self) -> float | None:
+        """When `tick` has something to do."""
+        if self._state is State.GREETING:
+            return self._greeted_at + GREETING_TIMEOUT_S
+        if self._state is not State.READY:
+            return None
+        if self._flight:
+            return min(self._next_heartbeat, self._oldest_sent_at() + ACK_TIMEOUT_S)
+        return self._next_heartbeat
+
+    def take_messages(self) -> list[Message]:
+        """Messages to send, in order."""
+        taken, self._messages = self._messages, []
+        return taken
+
+    def take_events(self) -> list[DeviceEvent]:
+        """What happened, in order."""
+        taken, self._events = self._events, []
+        return taken
+
+    # --- the conversation -----------------------------------------------------------------------------------
+
+    def _greeted(self, frame: frames.Frame, now: float) -> None:
+        if isinstance(frame, frames.Authenticated):
+            self._state = State.READY
+            self._source_id = frame.source_id
+            self._features = extensions.features(extensions.agree(frame.ext, self._hello.offers))
+            self._acks = frame.acks
+            self._next_heartbeat = now + HEARTBEAT_S
+            half_trip_ms = (now - self._greeted_at) * 500.0
+            self._events.append(
+                Ready(
+                    source_id=frame.source_id,
+                    features=self._features,
+                    confirms=self._acks or extensions.BATCH in self._features,
+                    offset_ms=frame.server_time_ms - (self._greeted_wall_ms + half_trip_ms),
+                    offset_error_ms=half_trip_ms,
+                )
+            )
+        elif isinstance(frame, frames.ErrorFrame):
+            retry = frame.code in RETRY_CODES
+            if not retry:
+                self._events.append(AuthRefused(frame.code, frame.detail, frame.code not in NOT_THE_KEY))
+            self.ended(f"the gateway refused the connection: {frame.detail or frame.code}")
+        elif not isinstance(frame, frames.Unknown):
+            self.ended(f"the gateway's first frame was {type(frame).__name__}, not authenticated")
+
+    def _conversed(self, frame: frames.Frame) -> None:
+        if isinstance(frame, frames.BatchAck):
+            self._acknowledged(frame)
+        elif isinstance(frame, frames.TelemetryAck):
+            done = self._release(lambda item: item.seq is not None and item.seq <= frame.seq)
+            if done:
+                self._events.append(Delivered(done))
+        elif isinstance(frame, frames.BatchNack):
+            again = self._release(lambda item: item.batch.stream == frame.stream)
+            if again:
+                detail = f"the gateway expects batch {frame.expected} of stream {frame.stream[:8]}"
+                self._events.append(Rewound(again, detail))
+        elif isinstance(frame, frames.BatchFork):
+            forked = self._release(lambda item: item.batch.stream == frame.stream)
+            self._events.append(Forked(frame.stream, forked))
+        elif isinstance(frame, frames.ErrorFrame):
+            self._refused(frame)
+        elif isinstance(frame, frames.TypedCommand):
+            self._events.append(CommandArrived(CommandCall(frame.id, frame.command, frame.params)))
+
+    def _acknowledged(self, frame: frames.BatchAck) -> None:
+        done = self._release(lambda item: item.batch.stream == frame.stream and item.batch.n <= frame.upto)
+        if done:
+            reason = frame.faults[0].error if frame.faults else ""
+            self._events.append(Delivered(done, dropped=len(frame.faults), reason=reason))
+
+    def _refused(self, frame: frames.ErrorFrame) -> None:
+        seq = frame.seq
+        if seq is None or frame.code in RETRY_CODES:
+            self._events.append(Notice(frame.code, frame.detail))
+            return
+        # It covers everything up to `seq`: what is below is stored, the frame itself is not.
+        stored = self._release(lambda item: item.seq is not None and item.seq < seq)
+        if stored:
+            self._events.append(Delivered(stored))
+        refused = self._release(lambda item: item.seq == seq)
+        if refused:
+            self._events.append(Refused(refused, frame.code, frame.detail))
+
+    # --- what is in flight ----------------------------------------------------------------------------------
+
+    def _keep(self, batch: Batch, seq: int | None, now: float) -> None:
+        self._sends += 1
+        self._flight[self._sends] = _InFlight(batch, seq, now)
+        self._flight_points += batch.count
+
+    def _release(self, chosen: Callable[[_InFlight], bool]) -> tuple[Batch, ...]:
+        keys = [key for key, item in self._flight.items() if chosen(item)]
+        batches = tuple(self._flight.pop(key).batch for key in keys)
+        self._flight_points -= sum(batch.count for batch in batches)
+        return batches
+
+    def _release_all(self) -> tuple[Batch, ...]:
+        return self._release(lambda _item: True)
+
+    def _oldest_sent_at(self) -> float:
+        return next(iter(self._flight.values())).sent_at
+
+    def _say(self, frame: frames.Frame) -> None:
+        self._messages.append(frames.dump(frame))

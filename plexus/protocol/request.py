@@ -1,0 +1,192 @@
+"""The device's end of `POST /ingest`, without I/O (protocol page, section 3): one batch in flight, one answer each.
+
+The link opens with a probe, an ingest of no points: its answer tells whether the key is good and which extensions the
+gateway has, before any batch is at stake. A gateway of any release answers it with 200 or 400; both mean ready.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Mapping
+from typing import Any
+
+from plexus.domain.command import CommandOutcome
+from plexus.domain.errors import ProtocolError
+from plexus.protocol import extensions, jsontext
+from plexus.protocol.batch import Batch
+from plexus.protocol.extensions import Features
+from plexus.protocol.messages import (
+    AuthRefused,
+    Delivered,
+    DeviceEvent,
+    Ended,
+    Forked,
+    HttpAnswer,
+    HttpRequest,
+    Message,
+    Ready,
+    Refused,
+    Rewound,
+)
+
+GZIP_OVER_BYTES = 1_024
+PATH = "/ingest"
+ANSWER_TIMEOUT_S = 30.0
+
+
+class RequestSession:
+    """One device over plain HTTP."""
+
+    def __init__(self, api_key: str, source_id: str, agent_version: str) -> None:
+        self._source_id = source_id
+        self._headers = {
+            "x-api-key": api_key,
+            "content-type": "application/json",
+            "user-agent": f"plexus-python/{agent_version}",
+            extensions.HEADER: extensions.format_header(extensions.DEVICE_OFFERS),
+        }
+        self._features: Features | None = None
+        self._flight: Batch | None = None
+        self._asked_at: float | None = None
+        self._over = False
+        self._messages: list[Message] = []
+        self._events: list[DeviceEvent] = []
+
+    def opened(self, now: float) -> None:
+        """Ask which extensions there are, with an ingest of no points; the answer makes the link ready."""
+        self._asked_at = now
+        self._post({"source_id": self._source_id, "points": []})
+
+    def has_room(self, count: int) -> bool:  # noqa: ARG002 - one message is in flight at a time, of any size
+        """Whether nothing is in flight."""
+        return self._features is not None and self._flight is None and not self._over
+
+    def submit(self, batch: Batch, base: int, body: bytes, now: float) -> None:
+        """Post one batch, with its name: a gateway that does not know names passes over the field."""
+        self._flight = batch
+        self._asked_at = now
+        name = jsontext.dumps(batch.name(base).to_wire())
+        source = jsontext.dumps(self._source_id)
+        text = f'{{"source_id":{source},"points":{body.decode()},"batch":{name}}}'
+        self._messages.append(self._request(text.encode()))
+
+    def receive(self, message: Message, now: float) -> None:  # noqa: ARG002 - the port's shape
+        """An answer came."""
+        if not isinstance(message, HttpAnswer) or self._over:
+            return
+        self._asked_at = None
+        batch, self._flight = self._flight, None
+        if batch is None:
+            self._probed(message)
+        else:
+            self._answered(batch, message)
+
+    def answer(self, outcome: CommandOutcome) -> None:
+        """Commands do not travel over plain HTTP."""
+
+    def tick(self, now: float) -> None:
+        """A request that is not answered ends the link, so that the batch is sent again."""
+        if self._asked_at is not None and now >= self._asked_at + ANSWER_TIMEOUT_S:
+            self.ended(f"no answer to POST {PATH} for {ANSWER_TIMEOUT_S:g} s")
+
+    def ended(self, reason: str, *, goodbye: bool = False) -> None:
+        """The host cannot be reached, or the caller has a better link."""
+        if self._over:
+            return
+        self._over = True
+        self._messages.clear()
+        batches = () if self._flight is None else (self._flight,)
+        self._flight = None
+        self._events.append(Ended(batches, reason, goodbye))
+
+    def in_flight(self) -> int:
+        """Points posted and not answered."""
+        return 0 if self._flight is None else self._flight.count
+
+    def next_deadline(self) -> float | None:
+        """When an answer is overdue."""
+        return None if self._asked_at is None or self._over else self._asked_at + ANSWER_TIMEOUT_S
+
+    def take_messages(self) -> list[Message]:
+        """Requests to send."""
+        taken, self._messages = self._messages, []
+        return taken
+
+    def take_events(self) -> list[DeviceEvent]:
+        """What happened, in order."""
+        taken, self._events = self._events, []
+        return taken
+
+    # --- answers --------------------------------------------------------------------------------------------
+
+    def _probed(self, answer: HttpAnswer) -> None:
+        if answer.status in (401, 403):
+            self._events.append(AuthRefused(str(answer.status), _detail(answer), key_at_fault=True))
+            self.ended(f"the gateway refused the key with {answer.status}")
+        elif answer.status in (200, 400, 422):
+            agreed = extensions.parse_header(answer.headers.get(extensions.HEADER))
+            self._features = extensions.features(extensions.agree(agreed, extensions.DEVICE_OFFERS))
+            self._events.append(Ready(self._source_id, self._features, confirms=True))
+        else:
+            self.ended(f"POST {PATH} was answered with {answer.status}: {_detail(answer)}")
+
+    def _answered(self, batch: Batch, answer: HttpAnswer) -> None:
+        body = _object(answer)
+        if answer.status == 200 and body is not None and "success" in body:
+            self._events.append(Delivered((batch,), *_dropped(body)))
+        elif answer.status == 409 and body is not None:
+            self._conflicted(batch, body)
+        elif answer.status in (400, 422):
+            self._events.append(Refused((batch,), str(answer.status), _detail(answer)))
+        elif answer.status in (401, 403):
+            self._events.append(Rewound((batch,)))
+            self._events.append(AuthRefused(str(answer.status), _detail(answer), key_at_fault=True))
+        else:
+            # 413, 429, 5xx, and a captive portal's page with status 200: the batch is kept and tried again.
+            detail = f"POST {PATH} was answered with {answer.status}: {_detail(answer)}"
+            self._events.append(Rewound((batch,), detail, _retry_after(answer)))
+
+    def _conflicted(self, batch: Batch, body: Mapping[str, Any]) -> None:
+        if body.get("type") == "batch_fork":
+            self._events.append(Forked(batch.stream, (batch,)))
+        else:
+            detail = f"the gateway expects batch {body.get('expected')} of stream {batch.stream[:8]}"
+            self._events.append(Rewound((batch,), detail))
+
+    def _post(self, body: Mapping[str, Any]) -> None:
+        self._messages.append(self._request(jsontext.dumps(body).encode()))
+
+    def _request(self, body: bytes) -> HttpRequest:
+        if len(body) <= GZIP_OVER_BYTES:
+            return HttpRequest("POST", PATH, self._headers, body)
+        packed = gzip.compress(body, compresslevel=1, mtime=0)
+        return HttpRequest("POST", PATH, {**self._headers, "content-encoding": "gzip"}, packed)
+
+
+def _object(answer: HttpAnswer) -> dict[str, Any] | None:
+    try:
+        body = jsontext.loads(answer.body)
+    except ProtocolError:
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def _detail(answer: HttpAnswer) -> str:
+    body = _object(answer) or {}
+    said = body.get("error") or body.get("detail")
+    return str(said)[:500] if said else answer.body[:200].decode("utf-8", "replace")
+
+
+def _dropped(body: Mapping[str, Any]) -> tuple[int, str]:
+    dropped = body.get("dropped")
+    if isinstance(dropped, bool) or not isinstance(dropped, int) or dropped <= 0:
+        return 0, ""
+    errors = body.get("errors")
+    if isinstance(errors, list) and errors and isinstance(errors[0], dict):
+        return dropped, str(errors[0].get("error", "refused"))
+    return dropped, "rate_limited"
+
+
+def _retry_after(answer: HttpAnswer) -> float | None:
+    raw = answer.headers.get("retry-after", "")
+    return float(raw) if raw.isascii() and raw.isdigit() and len(raw) < 7 else None
