@@ -24,5 +24,5 @@ class Clock(Protocol):
         ...
 
     def correct(self, offset_ms: float) -> None:
-        """From now on the corrected time is the machine's own plus `offset_ms`; a clock that cannot be set ignores it."""
+        """Correct by `offset_ms` from now on: machine's time plus it. A clock that cannot be set ignores it."""
         ...

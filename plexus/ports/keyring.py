@@ -55,7 +55,10 @@ class Keyring(Protocol):
         source_id: str | None = None,
         secret: str | None = None,
     ) -> tuple[str, KeyInfo]:
-        """Make a key (or take `secret` as one); returns its text and what it is. Raises ConfigurationError for an unknown scope."""
+        """Make a key (or take `secret` as one); returns its text and what it is.
+
+        Raises ConfigurationError for an unknown scope.
+        """
         ...
 
     def find(self, secret: str) -> KeyInfo | None:

@@ -21,7 +21,7 @@ from plexus.protocol.ledger import Verdict
 
 @attrs.frozen
 class Submission:
-    """Points that arrived together and are stored together or not at all. `source_id` is the session's or envelope's."""
+    """Points that arrived together and are stored together or not at all; `source_id` is the session's or envelope's."""
 
     org: str
     source_id: str

@@ -30,7 +30,7 @@ class Transport(Protocol):
         ...
 
     def send(self, message: Message) -> None:
-        """Hand one message over; may block for as long as `open`'s time-out, never for an answer. Raises TransportError."""
+        """Hand one message over; may block as long as `open`'s time-out, never for an answer. Raises TransportError."""
         ...
 
     def receive(self, timeout: float) -> Message | None:

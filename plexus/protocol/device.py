@@ -60,7 +60,7 @@ class State(Enum):
 
 @attrs.frozen
 class Hello:
-    """What a device says of itself. `commands` is asked for at every connection, so late declarations are in the next."""
+    """What a device says of itself. `commands` is asked for at every connection, so late ones are in the next."""
 
     api_key: str = attrs.field(repr=False)
     source_id: str
@@ -142,7 +142,14 @@ class DeviceSession:
             self._keep(batch, self._seq, now)
         else:
             self._messages.append(frames.dump_telemetry(body))
-            self._events.append(Delivered((batch,)))
+            self._keep(batch, None, now)
+
+    def written(self) -> None:
+        """Where the gateway has no acknowledgements, what is written is as delivered as it will ever be known to be."""
+        if self._state is State.READY and not self._confirms():
+            done = self._release_all()
+            if done:
+                self._events.append(Delivered(done))
 
     def receive(self, message: Message, now: float) -> None:
         """A message came. Garbage from a gateway is noted and passed over, as unknown frames are."""
@@ -225,7 +232,7 @@ class DeviceSession:
                 Ready(
                     source_id=frame.source_id,
                     features=self._features,
-                    confirms=self._acks or extensions.BATCH in self._features,
+                    confirms=self._confirms(),
                     offset_ms=frame.server_time_ms - (self._greeted_wall_ms + half_trip_ms),
                     offset_error_ms=half_trip_ms,
                 )
@@ -278,6 +285,9 @@ class DeviceSession:
             self._events.append(Refused(refused, frame.code, frame.detail))
 
     # --- what is in flight ----------------------------------------------------------------------------------
+
+    def _confirms(self) -> bool:
+        return self._acks or extensions.BATCH in self._features
 
     def _keep(self, batch: Batch, seq: int | None, now: float) -> None:
         self._sends += 1

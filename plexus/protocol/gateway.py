@@ -155,7 +155,7 @@ class GatewaySession:
         if self._state is State.AWAITING_AUTH:
             self._first(frame)
         elif self._state is State.READY:
-            self._conversed(frame, now)
+            self._conversed(frame)
 
     def tick(self, now: float) -> None:
         """The time went on: a silent client is closed, an ack that waited for a hole goes out."""
@@ -229,7 +229,7 @@ class GatewaySession:
         self._state = State.CHECKING
         self._events.append(AuthRequested(frame))
 
-    def _conversed(self, frame: frames.Frame, now: float) -> None:
+    def _conversed(self, frame: frames.Frame) -> None:
         if isinstance(frame, frames.Telemetry):
             self._tickets += 1
             self._pending[self._tickets] = _Pending(frame.seq, frame.batch, frame.decoded.faults)

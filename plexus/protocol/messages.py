@@ -1,7 +1,8 @@
 """What crosses a transport, and what the device's two sessions have in common.
 
 A socket carries text and binary frames; plain HTTP carries requests and answers. Both are messages to a session,
-so the uplink drives either in the same way: `opened`, `submit`, `receive`, `tick`, then `take_messages` and `take_events`.
+so the uplink drives either in the same way: `opened`, `submit`, `receive`, `tick`, then `take_messages` and
+`take_events`.
 """
 
 from __future__ import annotations
@@ -114,7 +115,7 @@ class Notice:
 
 @attrs.frozen
 class Ended:
-    """The link is over; `batches` were in flight and are to be sent again elsewhere. `goodbye`: the gateway leaves on purpose."""
+    """The link is over; `batches` were in flight and are to be sent again. `goodbye`: the gateway leaves on purpose."""
 
     batches: tuple[Batch, ...]
     reason: str
@@ -136,7 +137,11 @@ class UplinkSession(Protocol):
         ...
 
     def submit(self, batch: Batch, base: int, body: bytes, now: float) -> None:
-        """Send `batch`; `body` is its content fitted to this link, `base` the lowest unacknowledged `n` of its stream."""
+        """Send `batch`; `body` is its content fitted to this link, `base` the lowest unacknowledged `n` of the stream."""
+        ...
+
+    def written(self) -> None:
+        """What `take_messages` handed out is written to the transport; all that an older gateway ever confirms."""
         ...
 
     def receive(self, message: Message, now: float) -> None:

@@ -24,7 +24,7 @@ NON_FINITE_NAMES: Mapping[str, float] = {
 }
 
 
-class _Fault(Exception):
+class _FaultError(Exception):
     """Carries the reason out of one point's decoding; never leaves this module."""
 
 
@@ -41,40 +41,40 @@ def decode_points(raw: Any, *, source_id: str | None, arrival_ns: int) -> Decode
     for index, item in enumerate(raw):
         try:
             _decode_one(columns, item, source_id, arrival_ns)
-        except _Fault as fault:
+        except _FaultError as fault:
             faults.append(PointFault(index, str(fault)))
     return Decoded(columns, tuple(faults))
 
 
 def _decode_one(columns: Columns, item: Any, source_id: str | None, arrival_ns: int) -> None:
     if not isinstance(item, dict):
-        raise _Fault("point must be an object")
+        raise _FaultError("point must be an object")
     metric = item.get("metric")
     if (reason := metric_fault(metric)) is not None:
-        raise _Fault(reason)
+        raise _FaultError(reason)
     value = _value(item)
     is_event = _is_event(item.get("class"), value)
     t_ns = timestamp_ns(item.get("timestamp"), arrival_ns)
     tags = _tags(item.get("tags"))
     run_id = item.get("run_id")
     if run_id is not None and not isinstance(run_id, str):
-        raise _Fault("run_id must be a string")
+        raise _FaultError("run_id must be a string")
     source = _source(item.get("source_id"), source_id)
     columns.add(source, str(metric), t_ns, is_event=is_event, value=value, tags=tags, run_id=run_id)
 
 
 def _value(item: Mapping[str, Any]) -> Value:
     if "value" not in item:
-        raise _Fault("value is required")
+        raise _FaultError("value is required")
     value = item["value"]
     if item.get("non_finite") is True and isinstance(value, str):
         if value not in NON_FINITE_NAMES:
-            raise _Fault("value must be NaN, Infinity or -Infinity when non_finite is set")
+            raise _FaultError("value must be NaN, Infinity or -Infinity when non_finite is set")
         return NON_FINITE_NAMES[value]
     if value is None:
-        raise _Fault("value must not be null")
+        raise _FaultError("value must not be null")
     if isinstance(value, int) and not MIN_INT <= value <= MAX_INT:
-        raise _Fault("value must fit 64 bits; send a larger integer as text")
+        raise _FaultError("value must fit 64 bits; send a larger integer as text")
     return value  # type: ignore[no-any-return]
 
 
@@ -82,19 +82,19 @@ def _is_event(name: Any, value: Value) -> bool:
     if name is None:
         return default_class(value) == "event"
     if name not in ("metric", "event"):
-        raise _Fault("class must be 'metric' or 'event'")
+        raise _FaultError("class must be 'metric' or 'event'")
     return bool(name == "event")
 
 
 def timestamp_ns(timestamp: Any, arrival_ns: int) -> int:
-    """A wire timestamp as nanoseconds; raises _Fault (inside this module) when it is none."""
+    """A wire timestamp as nanoseconds; raises _FaultError (inside this module) when it is none."""
     if timestamp is None:
         return arrival_ns
     if not is_number(timestamp):
-        raise _Fault("timestamp must be a number")
+        raise _FaultError("timestamp must be a number")
     ms = to_milliseconds(timestamp)
     if not abs(ms) <= MAX_ABS_MS:
-        raise _Fault("timestamp must be milliseconds or seconds since 1970, between the years 1678 and 2261")
+        raise _FaultError("timestamp must be milliseconds or seconds since 1970, between the years 1678 and 2261")
     if isinstance(ms, int):
         return ms * 1_000_000
     # Whole milliseconds and the fraction apart: their product would lose what a float still knows.
@@ -106,21 +106,21 @@ def _tags(tags: Any) -> Mapping[str, str] | None:
     if tags is None:
         return None
     if not isinstance(tags, dict):
-        raise _Fault("tags must be an object of strings")
+        raise _FaultError("tags must be an object of strings")
     if len(tags) > MAX_TAGS:
-        raise _Fault(f"tags must be at most {MAX_TAGS}, not {len(tags)}")
+        raise _FaultError(f"tags must be at most {MAX_TAGS}, not {len(tags)}")
     if not all(isinstance(text, str) for text in tags.values()):
-        raise _Fault("tags must be an object of strings")
+        raise _FaultError("tags must be an object of strings")
     return tags or None
 
 
 def _source(own: Any, envelope: str | None) -> str:
     if own is None:
         if envelope is None:
-            raise _Fault("source_id is required, in the point or in the envelope")
+            raise _FaultError("source_id is required, in the point or in the envelope")
         return envelope
     if not is_gateway_source_id(own):
-        raise _Fault("source_id is not a valid name")
+        raise _FaultError("source_id is not a valid name")
     return str(own)
 
 

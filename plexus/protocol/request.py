@@ -70,6 +70,9 @@ class RequestSession:
         text = f'{{"source_id":{source},"points":{body.decode()},"batch":{name}}}'
         self._messages.append(self._request(text.encode()))
 
+    def written(self) -> None:
+        """Nothing follows from it: every batch has an answer of its own."""
+
     def receive(self, message: Message, now: float) -> None:  # noqa: ARG002 - the port's shape
         """An answer came."""
         if not isinstance(message, HttpAnswer) or self._over:
