@@ -2,13 +2,42 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from typing import Protocol
 
 import attrs
 
+from plexus.domain.names import KEY_PREFIX
+
 SCOPES = ("read", "write", "commands", "admin")
 """read; write: send, and for its own source declare and receive commands; commands: send them to others; admin."""
+
+KEY_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+KEY_RANDOM_CHARS = 40
+KEY_CHECK_CHARS = 6
+
+
+def key_checksum(random_part: str) -> str:
+    """The last six characters of a minted key: CRC-32 of its random part, in base 62."""
+    rest = zlib.crc32(random_part.encode())
+    digits = []
+    for _ in range(KEY_CHECK_CHARS):
+        rest, digit = divmod(rest, len(KEY_ALPHABET))
+        digits.append(KEY_ALPHABET[digit])
+    return "".join(reversed(digits))
+
+
+def is_minted_key(text: str) -> bool:
+    """Whether this is, by form and checksum, a key that a keyring made: `plx_`, 40 random characters, 6 of checksum.
+
+    For whoever looks for leaked or mistyped keys without a keyring at hand. A key taken from `secret` need not be one.
+    """
+    body = text[len(KEY_PREFIX) :]
+    if not text.startswith(KEY_PREFIX) or len(body) != KEY_RANDOM_CHARS + KEY_CHECK_CHARS:
+        return False
+    random_part, check = body[:KEY_RANDOM_CHARS], body[KEY_RANDOM_CHARS:]
+    return all(char in KEY_ALPHABET for char in random_part) and check == key_checksum(random_part)
 
 
 @attrs.frozen
@@ -40,10 +69,15 @@ class KeyInfo:
 
 
 class Keyring(Protocol):
-    """Keeps SHA-256 of keys, never keys.
+    """Keeps SHA-256 of keys, never keys. Every method may be called from any thread.
 
-    Contract: a key is shown once, by `create`; `find` compares in constant time; `generation` changes whenever any
-    process created or revoked a key, so that an open socket's key can be looked at again cheaply.
+    Contract:
+    - a key is shown once, by `create`, and is durable when that returns;
+    - `find` compares in constant time, and knows at once what any process created or revoked;
+    - a revoked key stays in the list and never lives again;
+    - `generation` changes whenever any process created or revoked a key, and only then, so that an open socket's key
+      can be looked at again cheaply;
+    - a failure of the storage is a StoreError naming the file.
     """
 
     def create(
@@ -57,7 +91,9 @@ class Keyring(Protocol):
     ) -> tuple[str, KeyInfo]:
         """Make a key (or take `secret` as one); returns its text and what it is.
 
-        Raises ConfigurationError for an unknown scope.
+        A `secret` that is a live key already stays what it is, whatever else is asked for: a gateway may hand over its
+        bootstrap key at every start. Raises ConfigurationError for an unknown scope or none, an empty org or name, a
+        source id that is none, a secret that is too short, and one that was revoked.
         """
         ...
 

@@ -1,0 +1,149 @@
+"""A registry in one SQLite file.
+
+Table `names` holds every known name once an organisation, with the install that holds it ("" for none) and the metadata
+that it was registered with (NULL while it was only claimed); `claims` holds which name an install was given for the
+name that it declared; `runs` holds what was announced. A device that comes back is answered without a write.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from plexus.adapters.registry.naming import suffixed
+from plexus.adapters.sqlitefile import SqliteFile
+from plexus.domain.run import Criterion, Run, RunStatus
+from plexus.protocol import jsontext
+
+VERSION = 1
+SCHEMA = """
+CREATE TABLE names (
+    org TEXT NOT NULL,
+    source_id TEXT NOT NULL,
+    install_id TEXT NOT NULL,
+    metadata TEXT,
+    PRIMARY KEY (org, source_id)
+) WITHOUT ROWID;
+CREATE TABLE claims (
+    org TEXT NOT NULL,
+    declared TEXT NOT NULL,
+    install_id TEXT NOT NULL,
+    source_id TEXT NOT NULL,
+    PRIMARY KEY (org, declared, install_id)
+) WITHOUT ROWID;
+CREATE TABLE runs (
+    org TEXT NOT NULL,
+    run_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    source_id TEXT,
+    status TEXT NOT NULL,
+    started_ms REAL NOT NULL,
+    ended_ms REAL,
+    tags TEXT NOT NULL,
+    metadata TEXT NOT NULL,
+    pass_criteria TEXT NOT NULL,
+    PRIMARY KEY (org, run_id)
+) WITHOUT ROWID;
+CREATE INDEX runs_by_start ON runs (org, started_ms DESC, run_id)
+"""
+_CLAIM = "SELECT source_id FROM claims WHERE org = ? AND declared = ? AND install_id = ?"
+_NAME = "INSERT INTO names (org, source_id, install_id, metadata) VALUES (?, ?, ?, ?) ON CONFLICT (org, source_id) "
+_RUN = "SELECT run_id, name, source_id, status, started_ms, ended_ms, tags, metadata, pass_criteria FROM runs "
+
+
+class SqliteRegistry:
+    """Names and runs in the file `path`. Raises StoreError."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = SqliteFile(path, schema=SCHEMA, version=VERSION)
+
+    def claim(self, org: str, declared: str, install_id: str) -> str:
+        """The name that a device has."""
+        if not install_id:
+            if not self._file.read("SELECT 1 FROM names WHERE org = ? AND source_id = ?", (org, declared)):
+                with self._file.transaction() as connection:
+                    connection.execute(_NAME + "DO NOTHING", (org, declared, "", None))
+            return declared
+        if given := self._file.read(_CLAIM, (org, declared, install_id)):
+            return str(given[0][0])
+        with self._file.transaction() as connection:
+            return _claim(connection, org, declared, install_id)
+
+    def register(self, org: str, source_id: str, metadata: str) -> bool:
+        """Register a source by name; False if it is registered already."""
+        with self._file.transaction() as connection:
+            changed = connection.execute(
+                _NAME + "DO UPDATE SET metadata = excluded.metadata WHERE names.metadata IS NULL",
+                (org, source_id, "", metadata),
+            )
+            return bool(changed.rowcount)
+
+    def registered(self, org: str) -> list[str]:
+        """Names that were claimed or registered, sorted."""
+        rows = self._file.read("SELECT source_id FROM names WHERE org = ? ORDER BY source_id", (org,))
+        return [row[0] for row in rows]
+
+    def put_run(self, org: str, run: Run) -> None:
+        """Keep a run, replacing one with the same id."""
+        texts = (
+            jsontext.dumps(dict(run.tags)),
+            jsontext.dumps(dict(run.metadata)),
+            jsontext.dumps([attrs.astuple(criterion) for criterion in run.pass_criteria]),
+        )
+        row = (org, run.run_id, run.name, run.source_id, run.status, run.started_ms, run.ended_ms, *texts)
+        with self._file.transaction() as connection:
+            connection.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+
+    def run(self, org: str, run_id: str) -> Run | None:
+        """One run."""
+        rows = self._file.read(_RUN + "WHERE org = ? AND run_id = ?", (org, run_id))
+        return _run(rows[0]) if rows else None
+
+    def runs(self, org: str, source_id: str | None, status: RunStatus | None) -> list[Run]:
+        """Runs, newest start first, equal starts by id."""
+        rows = self._file.read(
+            _RUN + "WHERE org = ? AND (? IS NULL OR source_id = ?) AND (? IS NULL OR status = ?) "
+            "ORDER BY started_ms DESC, run_id",
+            (org, source_id, source_id, status, status),
+        )
+        return [_run(row) for row in rows]
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+
+def _claim(connection: sqlite3.Connection, org: str, declared: str, install_id: str) -> str:
+    given = connection.execute(_CLAIM, (org, declared, install_id)).fetchone()
+    if given is not None:
+        # Another thread of the gateway was first with the same device.
+        return str(given[0])
+    rows = connection.execute("SELECT source_id, install_id FROM names WHERE org = ?", (org,)).fetchall()
+    holders = dict(rows)
+    free = holders.get(declared, "") in ("", install_id)
+    name = declared if free else suffixed(declared, holders)
+    connection.execute(
+        _NAME + "DO UPDATE SET install_id = excluded.install_id",
+        (org, name, install_id, None),
+    )
+    connection.execute("INSERT INTO claims VALUES (?, ?, ?, ?)", (org, declared, install_id, name))
+    return name
+
+
+def _run(row: Sequence[Any]) -> Run:
+    run_id, name, source_id, status, started_ms, ended_ms, tags, metadata, criteria = row
+    return Run(
+        run_id=run_id,
+        name=name,
+        source_id=source_id,
+        status=status,
+        started_ms=started_ms,
+        ended_ms=ended_ms,
+        tags=jsontext.loads(tags),
+        metadata=jsontext.loads(metadata),
+        pass_criteria=tuple(Criterion(*fields) for fields in jsontext.loads(criteria)),
+    )

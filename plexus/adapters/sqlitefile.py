@@ -1,0 +1,134 @@
+"""A private SQLite file: what the adapters that keep their truth in one have in common.
+
+Invariants:
+- the file is made with mode 0600 before SQLite opens it, and SQLite gives that mode to its `-wal` and `-shm`;
+- a symbolic link in the place of any of the three is refused: somebody else put it there;
+- write-ahead log and `synchronous=FULL`: a transaction that returned survives a power cut, readers of other processes
+  are never in the way;
+- one connection, shared by threads under a lock; every fault of SQLite leaves here as a StoreError naming the file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from plexus.domain.errors import StoreError
+
+BUSY_TIMEOUT_S = 10.0
+_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+
+
+class SqliteFile:
+    """A file with a schema of its own, created at `version` when it is new.
+
+    Raises StoreError when it cannot be opened, is no database, or was written by a newer version.
+    """
+
+    def __init__(self, path: Path, *, schema: str, version: int) -> None:
+        self._path = Path(path)
+        self._lock = threading.Lock()
+        with self._faults():
+            _make_private(self._path)
+            self._connection = sqlite3.connect(
+                self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+            )
+        try:
+            with self._faults():
+                self._prepare(schema, version)
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def read(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
+        """All rows of one query, on one consistent cut."""
+        with self._lock, self._faults():
+            return self._connection.execute(query, values).fetchall()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """One transaction, alone among all processes: durable when the block ends, undone when it raises."""
+        with self._lock, self._faults():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                # A commit that failed for a full disk has ended the transaction by itself.
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def close(self) -> None:
+        """Let go of the file; closing twice is fine."""
+        with self._lock:
+            self._connection.close()
+
+    def _prepare(self, schema: str, version: int) -> None:
+        _set_wal(self._connection)
+        self._connection.execute("PRAGMA synchronous=FULL")
+        self._connection.execute("BEGIN IMMEDIATE")
+        found = int(self._connection.execute("PRAGMA user_version").fetchone()[0])
+        if found > version:
+            raise StoreError(
+                f"{self._path} has format {found}, this version of Plexus reads up to {version}: "
+                "it was written by a newer one; update Plexus, or name another data directory"
+            )
+        if found == 0:
+            for statement in schema.split(";"):
+                self._connection.execute(statement)
+            self._connection.execute(f"PRAGMA user_version={version:d}")
+        self._connection.execute("COMMIT")
+
+    @contextlib.contextmanager
+    def _faults(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as exc:
+            raise StoreError(f"{self._path}: {exc}; check the disk, and that the file is Plexus's own") from exc
+        except OSError as exc:
+            raise StoreError(f"{self._path}: {exc.strerror}; check that the directory is yours and writable") from exc
+
+
+def _make_private(path: Path) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+        if name.is_symlink():
+            raise StoreError(f"{name} is a symbolic link; Plexus keeps secrets only in a file of its own: remove it")
+    descriptor = os.open(path, _FLAGS, 0o600)
+    try:
+        if hasattr(os, "fchmod"):
+            os.fchmod(descriptor, 0o600)
+    finally:
+        os.close(descriptor)
+    if os.name == "posix":
+        _flush_directory(path.parent)
+
+
+def _flush_directory(directory: Path) -> None:
+    """Make the file's name durable: its content is worth nothing under a name that a power cut took away."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _set_wal(connection: sqlite3.Connection) -> None:
+    """Switch to the write-ahead log; SQLite does not wait by itself when two processes do this at once."""
+    end = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as exc:
+            if "locked" not in str(exc) or time.monotonic() >= end:
+                raise
+            time.sleep(0.01)
+        else:
+            return
