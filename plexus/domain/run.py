@@ -2,12 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import attrs
 
+from plexus.domain.values import Value, is_number
+
 RunStatus = Literal["running", "completed", "aborted"]
+
+OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+    "<=": operator.le,
+    "=": operator.eq,
+    "!=": operator.ne,
+}
+"""What a criterion may compare with."""
+
+
+@attrs.frozen
+class Criterion:
+    """One condition that every sample of a metric inside the run has to satisfy, for the run to pass.
+
+    Attributes:
+        metric: the metric's name.
+        operator: of OPERATORS.
+        value: what each sample is compared with.
+        label: what people call the condition.
+    """
+
+    metric: str
+    operator: str
+    value: float
+    label: str = ""
+
+    def holds(self, sample: Value) -> bool:
+        """Whether one sample satisfies it; what is no number, or NaN, satisfies none but `!=`."""
+        if not is_number(sample):
+            return self.operator == "!="
+        return OPERATORS[self.operator](sample, self.value)
 
 
 @attrs.frozen
@@ -21,6 +57,7 @@ class Run:
         status: "running", "completed" or "aborted".
         started_ms / ended_ms: milliseconds since 1970 UTC; `ended_ms` is None while it runs.
         tags, metadata: as the device gave them.
+        pass_criteria: what its data is judged by when it ends; none: it is not judged.
     """
 
     run_id: str
@@ -31,3 +68,4 @@ class Run:
     ended_ms: float | None = None
     tags: Mapping[str, str] = attrs.field(factory=dict)
     metadata: Mapping[str, Any] = attrs.field(factory=dict)
+    pass_criteria: Sequence[Criterion] = ()
