@@ -7,7 +7,11 @@ from typing import BinaryIO, Protocol
 
 
 class CameraProcess(Protocol):
-    """One running process; `stdout` is its MJPEG stream."""
+    """One running process.
+
+    Contract: `stdout` ends when the process ends, also when another thread ends it with `stop`; whoever reads it
+    closes it.
+    """
 
     @property
     def stdout(self) -> BinaryIO:
@@ -15,7 +19,7 @@ class CameraProcess(Protocol):
         ...
 
     def stop(self) -> None:
-        """End it and wait for its end; never raises."""
+        """End it and wait for its end, from any thread; never raises, twice is fine."""
         ...
 
     def error(self) -> str:
@@ -27,5 +31,9 @@ class CameraLauncher(Protocol):
     """Starts such a process from an argument list, never through a shell."""
 
     def __call__(self, arguments: Sequence[str]) -> CameraProcess:
-        """Start it; raises DeliveryError naming the program that is not there."""
+        """Start it with these arguments, the program's own name left out.
+
+        Raises ConfigurationError naming a program that is not there or cannot be run, DeliveryError when the system
+        cannot start one now.
+        """
         ...

@@ -1,0 +1,1 @@
+"""Processes that turn a camera into JPEGs: ffmpeg, memory."""

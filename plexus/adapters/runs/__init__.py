@@ -1,0 +1,1 @@
+"""Where runs are announced: the app over HTTP, memory."""

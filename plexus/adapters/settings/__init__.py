@@ -1,0 +1,1 @@
+"""The settings that stay: a private file."""

@@ -1,0 +1,1 @@
+"""How a key reaches this machine from the browser: a listener on loopback."""

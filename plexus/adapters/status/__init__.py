@@ -1,0 +1,1 @@
+"""Where status lines are shown: stderr, memory."""
