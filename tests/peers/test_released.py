@@ -19,19 +19,28 @@ VERSIONS = ["0.5.2", "0.16.0"]
 COUNT = 200
 
 
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
-    gateway = Served(tmp_path).start()
+@pytest.fixture(scope="module", params=VERSIONS)
+def version(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def served(version: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    gateway = Served(tmp_path_factory.mktemp(f"served-{version}")).start()
     yield gateway
     gateway.kill()
 
 
-@pytest.fixture(params=VERSIONS)
-def peer(request: pytest.FixtureRequest, served: Served, tmp_path: Path) -> Iterator[Released]:
-    python = install(request.param, ROOT / ".cache" / "peers")
-    home = tmp_path / "peer-home"
+@pytest.fixture(scope="module")
+def peer(version: str, served: Served) -> Iterator[Released]:
+    python = install(version, ROOT / ".cache" / "peers")
+    home = served.folder / "peer-home"
     home.mkdir()
     client = Released(python, home, served.url, {"api_key": served.key, "source_id": "rig-01"})
+    # A released client's first readings go over HTTP until its socket is up; commands and runs need the socket.
+    client.do("send", metric="warm.up", first=0, count=1, base=time.time() - 60)
+    _arrived(served, "warm.up", [0])
+    eventually(lambda: served.get("/v1/sources/rig-01")["online"], 20.0, "the source online")
     yield client
     client.end()
 
@@ -70,8 +79,6 @@ def test_an_event_of_a_released_client_is_read_back(served: Served, peer: Releas
 
 
 def test_a_run_of_a_released_client_is_kept_with_its_points(served: Served, peer: Released) -> None:
-    peer.do("send", metric="warm.up", first=0, count=1, base=time.time() - 60)
-    _arrived(served, "warm.up", [0])
     peer.do("run", name="thermal-cycle", timestamp=time.time() - 30)
     _arrived(served, "run.metric", [1.5])
 
@@ -83,28 +90,31 @@ def test_a_run_of_a_released_client_is_kept_with_its_points(served: Served, peer
 
 
 def test_a_command_reaches_a_released_client(served: Served, peer: Released) -> None:
-    peer.do("send", metric="warm.up", first=0, count=1, base=time.time() - 60)
-    _arrived(served, "warm.up", [0])
-    eventually(lambda: served.get("/v1/sources/rig-01")["online"], 20.0, "the source online")
     answer = served.post("/v1/sources/rig-01/commands", {"command": "say", "params": {"text": "hello"}})
     assert answer["queued"] is True
     assert peer.do("told", timeout=20) == [{"name": "say", "params": {"text": "hello"}}]
 
 
-def test_a_restart_of_the_gateway_loses_nothing_of_a_released_client(served: Served, peer: Released) -> None:
+def test_a_restart_of_the_gateway_loses_nothing_of_a_released_client(
+    served: Served, peer: Released, version: str
+) -> None:
     base = time.time() - 60
-    peer.do("send", metric="motor.rpm", first=0, count=COUNT, base=base)
-    _arrived(served, "motor.rpm", list(range(COUNT)))
+    peer.do("send", metric="motor.angle", first=0, count=COUNT, base=base)
+    _arrived(served, "motor.angle", list(range(COUNT)))
     served.stop()
-    # 0.5.2 pauses here: what it writes into a dying socket is lost by its own design. By now it knows of the end.
-    eventually(lambda: "onnect" in peer.said() or peer.do("buffered") >= 0, 10.0, "the client's notice")
-    peer.do("send", metric="motor.rpm", first=COUNT, count=20, base=base)
+    eventually(lambda: "Connection refused" in peer.said(), 20.0, "the client's notice of the end")
+    # 0.5.2 pauses here: what it writes into a dying socket is lost by its own design. 0.16.0 sends through it; each
+    # of its calls tries for seconds, keeps the point and raises.
+    during = 0 if version == "0.5.2" else 1
+    assert peer.do("send", metric="motor.angle", first=COUNT, count=during, base=base) == during
     served.start()
-    peer.do("send", metric="motor.rpm", first=COUNT + 20, count=COUNT, base=base)
-    eventually(lambda: peer.do("flush") is not None, 10.0, "a flush")
-    expected = list(range(2 * COUNT + 20))
+    eventually(lambda: "Reconnected" in peer.said(), 40.0, "the client's return")
+    assert peer.do("send", metric="motor.angle", first=COUNT + during, count=COUNT, base=base) == 0
+    peer.do("flush")
+    # At least once is what 0.16.0 promises, so a repeat is no fault here; a hole is.
+    expected = list(range(2 * COUNT + during))
     eventually(
-        lambda: sorted(set(served.values("rig-01", "motor.rpm"))) == expected,
+        lambda: sorted(set(served.values("rig-01", "motor.angle"))) == expected,
         60.0,
-        f"{len(expected)} values; there are {len(set(served.values('rig-01', 'motor.rpm')))}",
+        f"{len(expected)} values; there are {len(set(served.values('rig-01', 'motor.angle')))}",
     )

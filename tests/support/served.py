@@ -37,7 +37,9 @@ class Served:
 
     def start(self, *wrapper: str) -> Served:
         """Start it (under `wrapper`, such as a tracer) and wait until it answers."""
-        environment = {**os.environ, "PLEXUS_BOOTSTRAP_KEY": self.key, "PLEXUS_HOME": str(self.folder / "home")}
+        foreign = {name for name in os.environ if name.startswith("PLEXUS_")}
+        environment = {name: value for name, value in os.environ.items() if name not in foreign}
+        environment |= {"PLEXUS_BOOTSTRAP_KEY": self.key, "PLEXUS_HOME": str(self.folder / "home")}
         arguments = ["serve", "--port", str(self.port), "--data", str(self.folder / "data")]
         with (self.folder / "serve.log").open("ab") as log:
             self._process = subprocess.Popen(
