@@ -16,19 +16,23 @@ class Subscription(Protocol):
         ...
 
     async def get(self) -> Columns:
-        """The next committed points of the source, waiting for them."""
+        """The next committed points of the source, waiting for them; not to be changed by the reader."""
         ...
 
     def close(self) -> None:
-        """No more, please."""
+        """No more, please; `get` is not called again. Closing twice is fine."""
         ...
 
 
 class Bus(Protocol):
     """Publishes after the commit, never before. Used on the gateway's event loop.
 
-    Contract: a subscriber sees what is published after `subscribe`, in order, of its org and source only;
-    `publish` never waits for a reader.
+    Contract:
+    - a subscriber sees what is published after `subscribe`, in order, of its org and source only;
+    - every subscriber of a source sees all of it, whatever the others do;
+    - `publish` never waits for a reader: when more points wait for one than the bus holds, the oldest go, counted in
+      `missed`; what was published last stays, however large it is;
+    - what is published is not changed afterwards, neither by the publisher nor by a reader.
     """
 
     def publish(self, org: str, columns: Columns) -> None:

@@ -1,0 +1,70 @@
+"""Whether a device may come in, and under which name: the questions that `/ws/device` asks of a `device_auth`."""
+
+from __future__ import annotations
+
+import asyncio
+
+import attrs
+
+from plexus.domain.errors import StoreError
+from plexus.domain.names import is_gateway_source_id
+from plexus.gateway.access import identify, require
+from plexus.gateway.asgi import HttpError
+from plexus.gateway.core import Core
+from plexus.ports.keyring import KeyInfo
+from plexus.protocol.frames import UNAVAILABLE, DeviceAuth
+from plexus.protocol.gateway import CLOSE_POLICY, CLOSE_TRY_LATER
+
+INVALID_KEY = "invalid_api_key"
+INVALID_SOURCE = "invalid_source_id"
+NOT_PERMITTED = "not_permitted"
+
+
+@attrs.frozen
+class Admitted:
+    """Let it in."""
+
+    key: KeyInfo
+    source_id: str
+
+
+@attrs.frozen
+class Rejected:
+    """Do not: the error frame and the close code that say why."""
+
+    code: str
+    detail: str
+    close_code: int = CLOSE_POLICY
+
+
+async def admit(core: Core, auth: DeviceAuth) -> Admitted | Rejected:
+    """Decide about a device. The name is claimed last, so that nobody without a key leaves a trace."""
+    trouble = "the gateway is shutting down" if core.sockets.closing else core.committer.trouble()
+    if trouble is not None:
+        return _later("the gateway cannot take data just now; try again")
+    if not is_gateway_source_id(auth.source_id):
+        return Rejected(INVALID_SOURCE, "source_id is not a valid name: lower-case letters, digits, '.', '_', '-'")
+    try:
+        key = identify(core.keyring, auth.api_key)
+        require(key, "write", auth.source_id)
+        # Durable before it returns, so it may take as long as the disk does.
+        name = await asyncio.to_thread(core.registry.claim, key.org, auth.source_id, auth.install_id)
+        # Once more: the key may have been revoked meanwhile, and the suffixed name is another source.
+        key = identify(core.keyring, auth.api_key)
+        require(key, "write", name)
+    except HttpError as exc:
+        return _rejected(exc)
+    except StoreError:
+        return _later("the gateway cannot keep names just now; try again")
+    return Admitted(key, name)
+
+
+def _rejected(exc: HttpError) -> Rejected:
+    if exc.status == 503:
+        return _later(exc.message)
+    # "invalid API key" is what released clients print; the other refusals say what the key lacks.
+    return Rejected(INVALID_KEY, "invalid API key") if exc.status == 401 else Rejected(NOT_PERMITTED, exc.message)
+
+
+def _later(detail: str) -> Rejected:
+    return Rejected(UNAVAILABLE, detail, CLOSE_TRY_LATER)

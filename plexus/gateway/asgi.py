@@ -1,0 +1,143 @@
+"""The few ASGI pieces that the bare handlers share: types, headers, bodies with a limit, JSON answers."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from typing import Any
+
+import orjson
+import zstandard
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_CHUNK = 64 * 1024
+
+_GZIP_MEMBERS = 64
+"""Every further member costs a copy of what is left of the body, so a body of tiny ones would cost its square."""
+
+_ZSTD_WINDOW = 8 * 1024 * 1024
+"""What RFC 8878 asks every decoder to take; a larger window is memory that a few bytes ask for."""
+
+
+class HttpError(Exception):
+    """An answer that is no success, raised where it is found and written by the gate as `{"error": …}`."""
+
+    def __init__(self, status: int, message: str, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.headers = tuple(headers)
+
+
+class Disconnected(Exception):  # noqa: N818 - it is how a client leaves, not a fault
+    """The client went away before its request was complete; there is nobody to answer."""
+
+
+def header(scope: Scope, name: bytes) -> str | None:
+    """The first header of this (lower-case) name."""
+    for key, value in scope["headers"]:
+        if key == name:
+            return bytes(value).decode("latin-1")
+    return None
+
+
+async def send_json(
+    send: Send, status: int, body: Mapping[str, Any], headers: Iterable[tuple[bytes, bytes]] = ()
+) -> None:
+    """Answer with a JSON object."""
+    payload = orjson.dumps(body)
+    start = [(b"content-type", b"application/json"), (b"content-length", str(len(payload)).encode()), *headers]
+    await send({"type": "http.response.start", "status": status, "headers": start})
+    await send({"type": "http.response.body", "body": payload})
+
+
+async def read_body(scope: Scope, receive: Receive, limit: int, timeout_s: float) -> bytes:
+    """The whole body as it was sent; never holds more than `limit` bytes of it.
+
+    Raises HttpError 413 over the limit, 408 when the body takes longer than `timeout_s`.
+    """
+    declared = header(scope, b"content-length") or ""
+    if declared.isascii() and declared.isdigit() and int(declared[:20]) > limit:
+        raise too_large(limit)
+    try:
+        return await asyncio.wait_for(_read(receive, limit), timeout_s)
+    except asyncio.TimeoutError:
+        raise HttpError(408, f"the body did not come within {timeout_s:g} s") from None
+
+
+def unpack(encoding: str | None, packed: bytes, limit: int) -> bytes:
+    """A body without its content-encoding (gzip, zstd, or none), at most `limit` bytes.
+
+    Raises HttpError 413 over the limit, 415 for an encoding that is not known, 400 for a body that is not what it says.
+    """
+    name = (encoding or "identity").strip().lower()
+    if name == "identity":
+        return packed
+    if name in ("gzip", "x-gzip"):
+        return _gunzip(packed, limit)
+    if name == "zstd":
+        return _unzstd(packed, limit)
+    raise HttpError(415, "content-encoding must be gzip, zstd or identity")
+
+
+def too_large(limit: int) -> HttpError:
+    """The refusal of a body over the limit."""
+    return HttpError(413, f"the body is over {limit} bytes; send fewer points in one message")
+
+
+async def _read(receive: Receive, limit: int) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            raise too_large(limit)
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _gunzip(packed: bytes, limit: int) -> bytes:
+    out: list[bytes] = []
+    room = limit
+    for _ in range(_GZIP_MEMBERS):
+        member = zlib.decompressobj(wbits=31)
+        try:
+            piece = member.decompress(packed, room + 1)
+        except zlib.error:
+            raise HttpError(400, "the body is not gzip, as its content-encoding says") from None
+        room -= len(piece)
+        if room < 0:
+            raise too_large(limit)
+        if not member.eof:
+            raise HttpError(400, "the gzip body ends too early")
+        out.append(piece)
+        packed = member.unused_data
+        if not packed:
+            return b"".join(out)
+    raise HttpError(400, f"the gzip body has more than {_GZIP_MEMBERS} members")
+
+
+def _unzstd(packed: bytes, limit: int) -> bytes:
+    reader = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).stream_reader(packed, read_across_frames=True)
+    out: list[bytes] = []
+    room = limit
+    try:
+        while piece := reader.read(min(_CHUNK, room + 1)):
+            room -= len(piece)
+            if room < 0:
+                raise too_large(limit)
+            out.append(piece)
+    except zstandard.ZstdError:
+        raise HttpError(400, "the body is not zstd, as its content-encoding says") from None
+    return b"".join(out)

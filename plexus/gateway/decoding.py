@@ -1,0 +1,174 @@
+"""The gateway's decoder: telemetry straight into columns, several times faster than the reference, never different.
+
+The fast path takes a message only when every point in it is of the plain kind: scalar values in 64 bits, times that
+are milliseconds already, short names, nothing unknown. Whatever else it meets, it gives up without a judgement and the
+reference decoder (`protocol.frames.parse`, `protocol.points`) reads the message from its beginning. So the fast path
+can only be right or absent; a fuzz test holds the two against each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+import attrs
+import msgspec
+from msgspec import Meta
+
+from plexus.domain.errors import ProtocolError
+from plexus.domain.names import MAX_METRIC_BYTES, MAX_TAGS, check_gateway_source_id, is_gateway_source_id
+from plexus.domain.point import MAX_ABS_MS, SECONDS_BELOW
+from plexus.domain.values import Value, is_number
+from plexus.protocol import fields, frames, jsontext
+from plexus.protocol.batch import BatchName, parse_batch_name
+from plexus.protocol.columns import Columns, Decoded
+from plexus.protocol.points import decode_points
+
+_NS_PER_MS = 1_000_000
+
+_Int = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+_Whole = Annotated[int, Meta(ge=int(SECONDS_BELOW), le=int(MAX_ABS_MS))]
+_Fraction = Annotated[float, Meta(ge=SECONDS_BELOW, le=MAX_ABS_MS)]
+
+
+class _Point(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    # A character of UTF-8 takes up to four bytes: a name within a quarter of the limit needs no closer look.
+    metric: Annotated[str, Meta(min_length=1, max_length=MAX_METRIC_BYTES // 4)]
+    value: _Int | float | str | bool
+    timestamp: _Whole | _Fraction | None = None
+    point_class: Literal["metric", "event"] | None = msgspec.field(name="class", default=None)
+    tags: Annotated[dict[str, str], Meta(max_length=MAX_TAGS)] | None = None
+    run_id: str | None = None
+    source_id: str | None = None
+
+
+class _Frame(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    type: Literal["telemetry"]
+    points: list[_Point]
+    seq: int | float | None = None
+    batch: dict[str, int | float | str] | None = None
+
+
+class _Body(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    points: list[_Point]
+    source_id: str | None = None
+    batch: dict[str, int | float | str] | None = None
+
+
+_frame_decoder = msgspec.json.Decoder(_Frame)
+_body_decoder = msgspec.json.Decoder(_Body)
+
+_UNUSUAL = (msgspec.MsgspecError, UnicodeError, RecursionError)
+"""How msgspec says that a message is not of the plain kind."""
+
+
+@attrs.frozen
+class Ingest:
+    """What the body of an HTTP ingest holds. `source_id` is the envelope's, None when it names none."""
+
+    source_id: str | None
+    decoded: Decoded
+    batch: BatchName | None
+
+
+def parse(message: str | bytes, envelope: frames.Envelope) -> frames.Frame:
+    """Read one frame of `/ws/device`: the same as `protocol.frames.parse`, faster. Raises ProtocolError."""
+    try:
+        frame = _frame_decoder.decode(message)
+    except _UNUSUAL:
+        return frames.parse(message, envelope)
+    columns = _columns(frame.points, envelope.source_id or None, envelope.arrival_ns)
+    if columns is None:
+        return frames.parse(message, envelope)
+    seq = fields.optional_whole({"seq": frame.seq}, "seq")
+    return frames.Telemetry(Decoded(columns), seq, parse_batch_name(frame.batch))
+
+
+def parse_body(body: bytes, arrival_ns: int) -> Ingest:
+    """Read the body of an HTTP ingest. Raises ProtocolError naming the field; bad points inside become faults."""
+    try:
+        plain = _body_decoder.decode(body)
+    except _UNUSUAL:
+        return reference_body(body, arrival_ns)
+    if plain.source_id is not None:
+        check_gateway_source_id(plain.source_id)
+    columns = _columns(plain.points, plain.source_id, arrival_ns)
+    if columns is None:
+        return reference_body(body, arrival_ns)
+    return Ingest(plain.source_id, Decoded(columns), parse_batch_name(plain.batch))
+
+
+def reference_body(body: bytes, arrival_ns: int) -> Ingest:
+    """The same by the reference decoder, for any body."""
+    raw = jsontext.loads(body)
+    if not isinstance(raw, dict):
+        raise ProtocolError("the body must be a JSON object with points")
+    source_id = raw.get("source_id")
+    if source_id is not None:
+        check_gateway_source_id(source_id)
+    decoded = decode_points(raw.get("points"), source_id=source_id, arrival_ns=arrival_ns)
+    return Ingest(source_id, decoded, parse_batch_name(raw.get("batch")))
+
+
+# --- columns of plain points; None: not so plain after all --------------------------------------------------
+
+
+def _columns(points: Sequence[_Point], envelope: str | None, arrival_ns: int) -> Columns | None:
+    sources = _sources([point.source_id for point in points], envelope)
+    if sources is None:
+        return None
+    values: list[Value] = [point.value for point in points]
+    return Columns(
+        source_id=sources,
+        metric=[point.metric for point in points],
+        t_ns=_times([point.timestamp for point in points], arrival_ns),
+        is_event=_events([point.point_class for point in points], values),
+        value=values,
+        tags=_tags([point.tags for point in points]),
+        run_id=[point.run_id for point in points],
+    )
+
+
+def _sources(own: list[str | None], envelope: str | None) -> list[str] | None:
+    if own.count(None) == len(own):
+        return None if envelope is None and own else [envelope or ""] * len(own)
+    named = set(own)
+    if None in named and envelope is None:
+        return None
+    if not all(is_gateway_source_id(name) for name in named - {None}):
+        return None
+    return [name or envelope or "" for name in own]
+
+
+def _times(stamps: list[Any], arrival_ns: int) -> list[int]:
+    if None in stamps:
+        return [arrival_ns if stamp is None else _nanoseconds(stamp) for stamp in stamps]
+    # As `protocol.points.timestamp_ns`: whole milliseconds and the fraction apart.
+    return [
+        stamp * _NS_PER_MS
+        if stamp.__class__ is int
+        else (whole := int(stamp)) * _NS_PER_MS + round((stamp - whole) * _NS_PER_MS)
+        for stamp in stamps
+    ]
+
+
+def _nanoseconds(stamp: float) -> int:
+    if isinstance(stamp, int):
+        return stamp * _NS_PER_MS
+    whole = int(stamp)
+    return whole * _NS_PER_MS + round((stamp - whole) * _NS_PER_MS)
+
+
+def _events(classes: list[Literal["metric", "event"] | None], values: list[Any]) -> list[bool]:
+    if classes.count("metric") == len(classes):
+        return [False] * len(classes)
+    return [
+        name == "event" if name is not None else not is_number(value)
+        for name, value in zip(classes, values, strict=True)
+    ]
+
+
+def _tags(tags: list[dict[str, str] | None]) -> list[Mapping[str, str] | None]:
+    if tags.count(None) == len(tags):
+        return list(tags)
+    return [pairs or None for pairs in tags]

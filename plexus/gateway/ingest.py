@@ -1,0 +1,149 @@
+"""`POST /ingest` and `/api/ingest` (protocol page, section 3): one message of points in, one answer out.
+
+What is good is stored and what is bad is answered with its index; the answer comes after the commit. An ingest of no
+points stores nothing: it is how a device asks whether its key is good and which extensions there are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from plexus.domain.errors import ProtocolError, StoreError
+from plexus.gateway import decoding
+from plexus.gateway.access import require
+from plexus.gateway.asgi import HttpError, Receive, Scope, Send, header, read_body, send_json, unpack
+from plexus.gateway.core import Core
+from plexus.ports.keyring import KeyInfo
+from plexus.ports.store import Receipt, Submission
+from plexus.protocol import extensions
+from plexus.protocol.columns import PointFault
+
+PATHS = ("/ingest", "/api/ingest")
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+UNPACK_ASIDE_OVER = 64 * 1024
+"""Bytes of a packed body from which on it is unpacked in a thread, so that no other connection waits for it."""
+
+FAULTS_TOLD = 100
+"""Faults that an answer lists; `dropped` counts them all."""
+
+
+class IngestHandler:
+    """ASGI, behind the gate."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take one message."""
+        key: KeyInfo = scope["state"]["key"]
+        require(key, "write")
+        # Before the body is read: while the store is behind, what a client sends waits on its side of the socket.
+        await self._core.committer.room()
+        ingest, arrival_ns = await self._read(scope, receive)
+        self._check(key, ingest)
+        headers = _answered_extensions(scope)
+        if not ingest.decoded.total and ingest.batch is None:
+            await send_json(send, 200, _success(ingest, 0), headers)
+            return
+        if not len(ingest.decoded.columns) and ingest.decoded.total:
+            errors = _errors(ingest.decoded.faults)
+            await send_json(send, 400, {"error": fault_text(ingest.decoded.faults[0]), "errors": errors}, headers)
+            return
+        receipt = await self._store(key, ingest, arrival_ns)
+        await self._answer(send, ingest, receipt, headers)
+
+    async def _read(self, scope: Scope, receive: Receive) -> tuple[decoding.Ingest, int]:
+        limits = self._core.limits
+        body = await read_body(scope, receive, limits.body_bytes, limits.body_s)
+        arrival_ns = self._core.wall_ns()
+        encoding = header(scope, b"content-encoding")
+        if encoding is not None:
+            if len(body) > UNPACK_ASIDE_OVER:
+                body = await asyncio.to_thread(unpack, encoding, body, limits.body_bytes)
+            else:
+                body = unpack(encoding, body, limits.body_bytes)
+        try:
+            ingest = decoding.parse_body(body, arrival_ns)
+        except ProtocolError as exc:
+            raise HttpError(400, str(exc)) from exc
+        if ingest.decoded.total > limits.message_points:
+            raise HttpError(413, f"points must be at most {limits.message_points} a message")
+        return ingest, arrival_ns
+
+    def _check(self, key: KeyInfo, ingest: decoding.Ingest) -> None:
+        """The key, for every source that the message names, before any state is touched."""
+        if key.source_id is None:
+            return
+        if ingest.source_id is not None:
+            require(key, "write", ingest.source_id)
+        for source_id in set(ingest.decoded.columns.source_id):
+            require(key, "write", source_id)
+
+    async def _store(self, key: KeyInfo, ingest: decoding.Ingest, arrival_ns: int) -> Receipt:
+        columns = ingest.decoded.columns
+        source_id = ingest.source_id or (columns.source_id[0] if columns.source_id else None)
+        if source_id is None:
+            raise HttpError(400, "source_id is required, in the point or in the envelope")
+        submission = Submission(key.org, source_id, columns, arrival_ns, ingest.batch)
+        try:
+            receipt = await self._core.committer.submit(submission)
+        except StoreError as exc:
+            told = "the gateway cannot store data just now; nothing of this message is kept, send it again"
+            raise HttpError(503, told, [(b"retry-after", b"1")]) from exc
+        for source in {source_id, *columns.source_id}:
+            self._core.presence.heard(key.org, source)
+        return receipt
+
+    async def _answer(self, send: Send, ingest: decoding.Ingest, receipt: Receipt, headers: Headers) -> None:
+        batch = ingest.batch
+        if batch is not None and receipt.verdict == "gap":
+            expected = receipt.upto + 1
+            body = {
+                "type": "batch_nack",
+                "stream": batch.stream,
+                "expected": expected,
+                "error": f"batch {batch.n} leaves a gap: {expected} is expected",
+            }
+            await send_json(send, 409, body, headers)
+        elif batch is not None and receipt.verdict == "fork":
+            error = f"batch {batch.n} of this stream is known with other content; send it under a new stream"
+            await send_json(send, 409, {"type": "batch_fork", "stream": batch.stream, "error": error}, headers)
+        else:
+            await send_json(send, 200, _success(ingest, len(ingest.decoded.columns)), headers)
+
+
+def fault_text(fault: PointFault) -> str:
+    """A fault as one sentence that says where: `points[3].timestamp must be a number`."""
+    if fault.error.startswith("point "):
+        return f"points[{fault.index}] {fault.error[len('point ') :]}"
+    return f"points[{fault.index}].{fault.error}"
+
+
+def _answered_extensions(scope: Scope) -> Headers:
+    offered = extensions.parse_header(header(scope, extensions.HEADER.encode()))
+    agreed = extensions.agree(offered, extensions.GATEWAY_OFFERS)
+    return [(extensions.HEADER.encode(), extensions.format_header(agreed).encode())] if agreed else []
+
+
+def _success(ingest: decoding.Ingest, count: int) -> dict[str, Any]:
+    faults = ingest.decoded.faults
+    sources = ingest.decoded.columns.source_id
+    body: dict[str, Any] = {
+        "success": True,
+        "count": count,
+        "dropped": len(faults),
+        "source_id": ingest.source_id or (sources[0] if sources else None),
+    }
+    if faults:
+        body["errors"] = _errors(faults)
+    if ingest.batch is not None:
+        body["batch"] = ingest.batch.to_wire()
+    return body
+
+
+def _errors(faults: Sequence[PointFault]) -> list[dict[str, Any]]:
+    return [{"index": fault.index, "error": fault.error} for fault in faults[:FAULTS_TOLD]]
