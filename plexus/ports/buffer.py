@@ -13,11 +13,13 @@ class Buffer(Protocol):
 
     Contract:
     - what `append` took stays until `release` names it, through a restart where the buffer is durable;
+    - a release may be forgotten when the process is killed: the batch is there again, under its name;
     - the order of `oldest` is the order of `append`; name, count and body come back as they went in;
     - a batch is in it once: appending a name again changes nothing;
-    - when it is full, the oldest batches make room, and `append` returns them: nothing leaves unseen;
-    - the cost of `append` does not grow with what is kept; counts are kept, not counted;
-    - a failure of the storage is a BufferFault naming the file.
+    - never more points than its bound are kept: the oldest batches make room, and `append` returns them in order, the
+      new one too when it is larger than the bound alone: nothing leaves unseen;
+    - the cost of `append` and of `oldest` does not grow with what is kept; counts are kept, not counted;
+    - a failure of the storage is a BufferFault naming the file, after which what was kept is still kept.
     """
 
     @property

@@ -6,9 +6,13 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Two clocks of one machine. `tick` and `wall_ms` may be called by any thread.
+    """Two clocks of one machine. Every method may be called by any thread.
 
-    Contract: `tick` never goes back; `wall_ms(t)` grows with `t` until the next `correct`.
+    Contract:
+    - `tick` never goes back;
+    - `wall_ms` is even: times are as far apart as their ticks until the next `correct`, whatever happens to the
+      machine's own clock;
+    - `raw_wall_ms` is that clock, which no `correct` changes.
     """
 
     def tick(self) -> int:
@@ -24,5 +28,9 @@ class Clock(Protocol):
         ...
 
     def correct(self, offset_ms: float) -> None:
-        """Correct by `offset_ms` from now on: machine's time plus it. A clock that cannot be set ignores it."""
+        """Correct by `offset_ms` from now on: the machine's time as it is now, plus it.
+
+        Ticks that were taken before count as well. A second correction replaces the first. A clock that cannot be set
+        ignores it.
+        """
         ...

@@ -15,9 +15,13 @@ class Transport(Protocol):
 
     Contract:
     - messages arrive in order and whole, or the link breaks: nothing is dropped in between silently;
-    - every failure is a TransportError whose text says what to check (host, certificate, proxy, time-out);
-    - after a TransportError the transport is closed and `open` may be called again;
-    - what the gateway sent before it closed is still received before the TransportError.
+    - every failure is a TransportError whose text says what to check (host, certificate, proxy, time-out) and holds
+      nothing of a message, so no key;
+    - after a TransportError the link is over: `receive` still gives what had come before the end, then raises the same
+      error again and again, until `close` or `open`;
+    - so a `send` that fails says nothing about what came before it: whoever wants those messages (acknowledgements,
+      and whether the gateway said goodbye) calls `receive(0.0)` until it raises, then `close`;
+    - a request is answered by one answer, in the order of the requests.
     """
 
     @property
@@ -26,11 +30,18 @@ class Transport(Protocol):
         ...
 
     def open(self, timeout: float) -> None:
-        """Connect within `timeout` seconds; raises TransportError."""
+        """Connect within `timeout` seconds; raises TransportError.
+
+        A transport of requests may have nothing to connect: a host that is not there is then found out by the first
+        request, and told by `receive`.
+        """
         ...
 
     def send(self, message: Message) -> None:
-        """Hand one message over; may block as long as `open`'s time-out, never for an answer. Raises TransportError."""
+        """Hand one message over, never waiting for an answer. Raises TransportError.
+
+        May block for `open`'s time-out without progress, after which the link breaks.
+        """
         ...
 
     def receive(self, timeout: float) -> Message | None:
@@ -41,7 +52,10 @@ class Transport(Protocol):
         ...
 
     def wake(self) -> None:
-        """Make a `receive` that waits return now. The only method that other threads may call; never blocks."""
+        """Make a `receive` that waits, or the next one that would, return now.
+
+        The only method that other threads may call; never blocks. Without an open link it does nothing.
+        """
         ...
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
 """From an address to a connected socket: names, proxies, TCP and TLS, within one time-out.
 
-websocket-client would do this too, but bounds each step and not the whole, and verifies against its own choice of
-certificates. It is handed the finished socket.
+websocket-client would do this too, but bounds each step and not the whole, verifies against its own choice of
+certificates, and waits for the whole of the page with which a captive portal answers. It only frames the bytes here.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -32,8 +32,15 @@ class Address:
     secure: bool
 
     def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
+        return f"{self._bracketed()}:{self.port}"
+
+    @property
+    def host_header(self) -> str:
+        """The host as an HTTP request names it: without the port where it is the usual one."""
+        return self._bracketed() if self.port == (443 if self.secure else 80) else str(self)
+
+    def _bracketed(self) -> str:
+        return f"[{self.host}]" if ":" in self.host else self.host
 
 
 def split_address(url: str, schemes: dict[str, str]) -> tuple[SplitResult, Address]:
@@ -41,7 +48,7 @@ def split_address(url: str, schemes: dict[str, str]) -> tuple[SplitResult, Addre
     allowed = ", ".join(sorted(schemes))
     try:
         parts = urlsplit(url.strip())
-        port, host = parts.port, parts.hostname
+        port, host = parts.port, _ascii_host(parts.hostname or "")
     except ValueError as exc:
         raise ConfigurationError(f"the gateway's address {_without_user(url)!r} cannot be read: {exc}") from exc
     if parts.scheme not in schemes or not host:
@@ -51,6 +58,10 @@ def split_address(url: str, schemes: dict[str, str]) -> tuple[SplitResult, Addre
         )
     secure = schemes[parts.scheme] in ("wss", "https")
     return parts, Address(host, port or (443 if secure else 80), secure)
+
+
+def _ascii_host(host: str) -> str:
+    return host if host.isascii() else host.encode("idna").decode()
 
 
 def _without_user(url: str) -> str:
@@ -81,39 +92,37 @@ class Bounded:
     """A socket for the length of a handshake: no step outlives the deadline, and no answer is endless."""
 
     def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
-        self.raw = sock
+        self._sock = sock
         self._deadline = deadline
-        self._room = MAX_HEAD_BYTES
 
-    def recv(self, count: int) -> bytes:
-        """Up to `count` bytes; raises TimeoutError, or OSError when the answer is far longer than a handshake."""
-        if self._room <= 0:
-            raise OSError(f"the answer is longer than {MAX_HEAD_BYTES} bytes")
-        self.raw.settimeout(self._deadline.left())
-        data = self.raw.recv(min(count, self._room))
-        self._room -= len(data)
-        return data
+    def send(self, data: bytes) -> None:
+        """All of `data`; raises TimeoutError and OSError."""
+        self._sock.settimeout(self._deadline.left())
+        self._sock.sendall(data)
 
-    def send(self, data: bytes) -> int:
-        """All of `data`."""
-        self.raw.settimeout(self._deadline.left())
-        self.raw.sendall(data)
-        return len(data)
+    def read_head(self) -> tuple[int, Mapping[str, str]]:
+        """The head of an HTTP answer: status, 0 when it is not HTTP, and headers with lower-case names.
 
-    def gettimeout(self) -> float:
-        """Seconds that are left."""
-        return self._deadline.left()
+        Raises TimeoutError and OSError. What follows the head is left in the socket.
+        """
+        head = bytearray()
+        # Byte by byte: what follows belongs to TLS or to the WebSocket.
+        while not head.endswith(b"\r\n\r\n") and len(head) < MAX_HEAD_BYTES:
+            self._sock.settimeout(self._deadline.left())
+            byte = self._sock.recv(1)
+            if not byte:
+                break
+            head += byte
+        return _read_head(head.decode("latin-1"))
 
-    def settimeout(self, _seconds: float | None) -> None:
-        """The deadline is set already."""
 
-    def fileno(self) -> int:
-        """The socket's number."""
-        return self.raw.fileno()
-
-    def close(self) -> None:
-        """Close the socket."""
-        self.raw.close()
+def _read_head(head: str) -> tuple[int, Mapping[str, str]]:
+    first, *lines = head.split("\r\n")
+    words = first.split(maxsplit=2)
+    if len(words) < 2 or not words[0].startswith("HTTP/") or not (words[1].isascii() and words[1].isdigit()):
+        return 0, {}
+    pairs = (line.partition(":") for line in lines)
+    return int(words[1][:3]), {name.strip().lower(): value.strip() for name, _colon, value in pairs}
 
 
 def dial(address: Address, deadline: Deadline, began: Callable[[socket.socket], None]) -> socket.socket:
@@ -122,16 +131,16 @@ def dial(address: Address, deadline: Deadline, began: Callable[[socket.socket], 
     `began` is told each socket as soon as there is one, so that another thread can close it. Raises TransportError.
     Looking up a name takes as long as the system's resolver takes.
     """
-    proxy = _proxy_for(address)
+    proxy = proxy_for(address)
     sock = _connect(proxy.address if proxy else address, deadline, began)
     try:
         if proxy is not None:
             _tunnel(sock, proxy, address, deadline)
-        return _secured(sock, address, deadline) if address.secure else sock
+        return _secured(sock, address, deadline, began) if address.secure else sock
     except (OSError, ValueError) as exc:
         sock.close()
         raise TransportError(explain(exc, str(address), deadline.seconds)) from exc
-    except TransportError:
+    except BaseException:
         sock.close()
         raise
 
@@ -144,8 +153,8 @@ def _connect(address: Address, deadline: Deadline, began: Callable[[socket.socke
     failure: OSError = OSError(f"no address is known for {address.host}")
     for index, (family, kind, proto, _name, place) in enumerate(found):
         sock = socket.socket(family, kind, proto)
-        began(sock)
         try:
+            began(sock)
             # One dead address (an IPv6 route that leads nowhere) must not use up the time of the others.
             sock.settimeout(deadline.left() / (len(found) - index))
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -153,26 +162,42 @@ def _connect(address: Address, deadline: Deadline, began: Callable[[socket.socke
         except OSError as exc:
             sock.close()
             failure = exc
+        except BaseException:
+            sock.close()
+            raise
         else:
             return sock
     raise TransportError(explain(failure, str(address), deadline.seconds)) from failure
 
 
-def _secured(sock: socket.socket, address: Address, deadline: Deadline) -> socket.socket:
-    sock.settimeout(deadline.left())
-    return trust().wrap_socket(sock, server_hostname=address.host)
+def _secured(
+    plain: socket.socket, address: Address, deadline: Deadline, began: Callable[[socket.socket], None]
+) -> socket.socket:
+    plain.settimeout(deadline.left())
+    # From here on the plain socket is an empty shell, so the other thread must know the new one before it can wait.
+    sock = trust().wrap_socket(plain, server_hostname=address.host, do_handshake_on_connect=False)
+    try:
+        began(sock)
+        sock.do_handshake()
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 # --- proxies ------------------------------------------------------------------------------------------------
 
 
 @attrs.frozen
-class _Proxy:
+class Proxy:
+    """An HTTP proxy. `login` is what Basic authentication sends, None where the proxy wants none."""
+
     address: Address
     login: str | None = attrs.field(repr=False)
 
 
-def _proxy_for(address: Address) -> _Proxy | None:
+def proxy_for(address: Address) -> Proxy | None:
+    """The proxy that the environment names for this address, None to go there directly; raises TransportError."""
     # This machine is never reached through a proxy: at the proxy, "localhost" is another machine.
     if is_loopback(address.host) or proxy_bypass(address.host):
         return None
@@ -181,39 +206,31 @@ def _proxy_for(address: Address) -> _Proxy | None:
     return _read_proxy(url) if url else None
 
 
-def _read_proxy(url: str) -> _Proxy:
-    parts = urlsplit(url if "://" in url else f"http://{url}")
-    if parts.scheme != "http" or not parts.hostname:
+def _read_proxy(url: str) -> Proxy:
+    try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        host, port = parts.hostname, parts.port or 80
+    except ValueError as exc:
+        raise TransportError(f"the proxy {_without_user(url)!r} of the environment cannot be read: {exc}") from exc
+    if parts.scheme != "http" or not host:
         raise TransportError(
-            f"the proxy {_without_user(url)} of the environment cannot be used: a WebSocket goes through http:// "
+            f"the proxy {_without_user(url)} of the environment cannot be used: the gateway is reached through http:// "
             "proxies only; set HTTPS_PROXY to one, or put the gateway's host into NO_PROXY"
         )
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
     login = base64.b64encode(f"{user}:{password}".encode()).decode() if user else None
-    return _Proxy(Address(parts.hostname, parts.port or 80, secure=False), login)
+    return Proxy(Address(host, port, secure=False), login)
 
 
-def _tunnel(sock: socket.socket, proxy: _Proxy, address: Address, deadline: Deadline) -> None:
+def _tunnel(sock: socket.socket, proxy: Proxy, address: Address, deadline: Deadline) -> None:
     lines = [f"CONNECT {address} HTTP/1.1", f"Host: {address}"]
     if proxy.login is not None:
         lines.append(f"Proxy-Authorization: Basic {proxy.login}")
     pipe = Bounded(sock, deadline)
     pipe.send("\r\n".join([*lines, "", ""]).encode("ascii"))
-    status = _read_status(pipe)
+    status, _headers = pipe.read_head()
     if status != 200:
         raise TransportError(
             f"the proxy {proxy.address} does not connect to {address}: it answered {status or 'no HTTP'}; "
             f"{status_hint(status) if status == 407 else 'check HTTPS_PROXY, or put the host into NO_PROXY'}"
         )
-
-
-def _read_status(pipe: Bounded) -> int:
-    head = b""
-    # Byte by byte: what follows the head belongs to TLS.
-    while not head.endswith(b"\r\n\r\n"):
-        data = pipe.recv(1)
-        if not data:
-            break
-        head += data
-    words = head.split(b"\r\n", 1)[0].split()
-    return int(words[1]) if len(words) > 1 and words[1].isdigit() else 0

@@ -46,6 +46,8 @@ def _known(exc: BaseException, peer: str, timeout: float) -> str | None:
         return f"the host of {peer} cannot be found: check the name, and this machine's network and DNS"
     if isinstance(exc, TimeoutError):
         return f"no answer from {peer} within {timeout:g} s: check the network, a firewall, and the address"
+    if isinstance(exc, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
+        return f"the connection to {peer} was cut within TLS: check the network, and that this port speaks TLS"
     if isinstance(exc, ssl.SSLError):
         return f"TLS with {peer} failed: {exc.reason or exc}; check that this port speaks TLS (wss, https)"
     if isinstance(exc, ConnectionRefusedError):

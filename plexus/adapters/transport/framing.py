@@ -16,6 +16,7 @@ from websocket import ABNF
 from plexus.domain.errors import TransportError
 
 READ_BYTES = 65_536
+MAX_CONTROL_BYTES = 125
 NO_STATUS = 1005
 PROTOCOL_ERROR, INVALID_TEXT, TOO_BIG = 1002, 1007, 1009
 
@@ -24,7 +25,7 @@ class Nothing(Exception):  # noqa: N818 - no fault: what has arrived does not ma
     """No whole frame is there yet."""
 
 
-class Malformed(TransportError):
+class Malformed(TransportError):  # noqa: N818 - named as Nothing, Closing and Pinged are, by what came
     """The peer breaks the framing; `code` is the close code to answer with."""
 
     def __init__(self, message: str, code: int) -> None:
@@ -81,7 +82,7 @@ class FrameReader:
         # Validating UTF-8 byte by byte in Python is slow; decoding the whole message finds the same faults.
         self._frames = websocket.WebSocket(skip_utf8_validation=True, enable_multithread=False).frame_buffer
         self._frames.recv = self._take
-        self._ready = b""
+        self._ready, self._taken = b"", 0
         self._opcode = 0
         self._parts: list[bytes] = []
         self._size = 0
@@ -92,10 +93,12 @@ class FrameReader:
             frame = self._frames.recv_frame()
         except websocket.WebSocketException as exc:
             raise Malformed(f"the gateway sent what is no WebSocket frame: {exc}", PROTOCOL_ERROR) from exc
+        if frame.opcode >= ABNF.OPCODE_CLOSE and len(frame.data) > MAX_CONTROL_BYTES:
+            raise Malformed("the gateway sent a control frame that is too long", PROTOCOL_ERROR)
         if frame.opcode == ABNF.OPCODE_CLOSE:
-            return _closing(bytes(frame.data))
+            return _closing(_content(frame))
         if frame.opcode == ABNF.OPCODE_PING:
-            return Pinged(bytes(frame.data))
+            return Pinged(_content(frame))
         if frame.opcode == ABNF.OPCODE_PONG:
             return None
         return self._data(frame)
@@ -106,8 +109,9 @@ class FrameReader:
             raise Malformed("the gateway sent the fragments of a message in the wrong order", PROTOCOL_ERROR)
         if starts:
             self._opcode = frame.opcode
-        self._parts.append(frame.data)
-        self._size += len(frame.data)
+        if frame.data:  # empty fragments, however many, take no room
+            self._parts.append(_content(frame))
+            self._size += len(frame.data)
         return self._finish() if frame.fin else None
 
     def _finish(self) -> str | bytes:
@@ -124,10 +128,16 @@ class FrameReader:
         # The announced length is known before any of the payload is kept.
         if self._size + (self._frames.length or 0) > self._limit:
             raise Malformed(f"the gateway sent a message over the limit of {self._limit} bytes", TOO_BIG)
-        if not self._ready:
-            self._ready = self._read(READ_BYTES)
-        taken, self._ready = self._ready[:count], self._ready[count:]
+        if self._taken == len(self._ready):
+            self._ready, self._taken = self._read(READ_BYTES), 0
+        taken = self._ready[self._taken : self._taken + count]
+        self._taken += len(taken)
         return taken
+
+
+def _content(frame: ABNF) -> bytes:
+    # The library allows itself text here, for frames that it is given to send.
+    return frame.data if isinstance(frame.data, bytes) else frame.data.encode()
 
 
 def _closing(payload: bytes) -> Closing:

@@ -25,6 +25,6 @@ def _has_store() -> bool:
 
 
 def _bundled() -> ssl.SSLContext:
-    import httpx
+    import certifi
 
-    return httpx.create_ssl_context()
+    return ssl.create_default_context(cafile=certifi.where())

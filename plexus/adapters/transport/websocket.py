@@ -1,4 +1,4 @@
-"""The socket transport: a WebSocket to `/ws/device`, on websocket-client and one non-blocking socket.
+"""The socket transport: a WebSocket to `/ws/device`, on websocket-client's framing and one non-blocking socket.
 
 Reading never blocks: `receive` takes what is there, then waits for the socket and for `wake` at once, so an idle link
 costs nothing. A message that arrives in pieces is gone on with at the next call. `send` first looks whether the gateway
@@ -7,16 +7,17 @@ has said goodbye, since what is written into a socket that is being closed is lo
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hashlib
+import os
 import selectors
 import socket
 import ssl
 import threading
 import time
 from collections import deque
-from urllib.parse import urlunsplit
-
-import websocket
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from plexus._version import __version__
 from plexus.adapters.transport import framing
@@ -32,6 +33,7 @@ MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 INBOX_MESSAGES = 1_000
 FAREWELL_S = 0.25
 
+_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _SCHEMES = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
 _NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
@@ -76,21 +78,14 @@ class SocketTransport:
         self.close()
         with self._lock:
             mine = self._opens
-        deadline = Deadline(timeout)
-        sock = dial(self._address, deadline, lambda sock: self._began(sock, mine))
-        try:
-            self._upgrade(sock, deadline)
-            link = _Connection(sock, self._address, timeout, self._max_message_bytes)
-        except BaseException:
-            sock.close()
-            raise
+        link = self._connect(timeout, mine)
         with self._lock:
             self._dialled = []
             if self._opens == mine:
                 self._link = link
                 return
         link.leave()
-        raise TransportError(f"the connection to {self._address} was given up while it was made")
+        raise self._given_up()
 
     def send(self, message: Message) -> None:
         """Hand one text or binary message over. Raises TransportClosed when the gateway has said goodbye."""
@@ -114,19 +109,39 @@ class SocketTransport:
             self._opens += 1
             link, self._link = self._link, None
             for sock in self._dialled:
-                # Ends a dial on another thread, which closes the socket itself.
+                # Ends a dial on another thread, which closes the socket itself. By the base class: an SSLSocket would
+                # forget its TLS while that thread is in the middle of it.
                 with contextlib.suppress(OSError):
-                    sock.shutdown(socket.SHUT_RDWR)
+                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
             self._dialled = []
         if link is not None:
             link.leave()
+
+    def _connect(self, timeout: float, mine: int) -> _Connection:
+        deadline = Deadline(timeout)
+        try:
+            sock = dial(self._address, deadline, lambda sock: self._began(sock, mine))
+            try:
+                self._upgrade(sock, deadline)
+                return _Connection(sock, self._address, timeout, self._max_message_bytes)
+            except BaseException:
+                sock.close()
+                raise
+        except TransportError as exc:
+            # What a dial ran into because `close` ended it is not the network's fault.
+            if self._opens != mine:
+                raise self._given_up() from exc
+            raise
 
     def _began(self, sock: socket.socket, mine: int) -> None:
         with self._lock:
             if self._opens == mine:
                 self._dialled = [sock]
                 return
-        raise TransportError(f"the connection to {self._address} was given up while it was made")
+        raise self._given_up()
+
+    def _given_up(self) -> TransportError:
+        return TransportError(f"the connection to {self._address} was given up while it was made")
 
     def _open_link(self) -> _Connection:
         link = self._link
@@ -135,44 +150,54 @@ class SocketTransport:
         return link
 
     def _upgrade(self, sock: socket.socket, deadline: Deadline) -> None:
-        client = websocket.WebSocket(enable_multithread=False)
+        """Ask for a WebSocket, as RFC 6455 has it."""
+        parts = urlsplit(self._url)
+        nonce = base64.b64encode(os.urandom(16)).decode()
+        lines = [
+            f"GET {quote(urlunsplit(('', '', parts.path, parts.query, '')), safe=_UNQUOTED)} HTTP/1.1",
+            f"Host: {self._address.host_header}",
+            "Upgrade: websocket",
+            "Connection: Upgrade",
+            f"Sec-WebSocket-Key: {nonce}",
+            "Sec-WebSocket-Version: 13",
+            f"User-Agent: {self._user_agent}",
+        ]
+        pipe = Bounded(sock, deadline)
         try:
-            client.connect(
-                self._url,
-                socket=Bounded(sock, deadline),
-                header=[f"User-Agent: {self._user_agent}"],
-                suppress_origin=True,
-                redirect_limit=0,
+            pipe.send("\r\n".join([*lines, "", ""]).encode("ascii"))
+            status, headers = pipe.read_head()
+        except OSError as exc:
+            raise TransportError(explain(exc, str(self._address), deadline.seconds)) from exc
+        if status != 101 or headers.get("sec-websocket-accept") != _accepted(nonce):
+            raise TransportError(
+                f"{self._address} answered {status or 'no HTTP'} to the upgrade to a WebSocket: {status_hint(status)}"
             )
-        except websocket.WebSocketBadStatusException as exc:
-            raise TransportError(self._refusal(exc.status_code)) from exc
-        except websocket.WebSocketTimeoutException as exc:
-            raise TransportError(explain(TimeoutError(), str(self._address), deadline.seconds)) from exc
-        except (websocket.WebSocketException, OSError, ValueError) as exc:
-            if client.getstatus() in (None, 101):
-                raise TransportError(explain(exc, str(self._address), deadline.seconds)) from exc
-        status = client.getstatus()
-        if status != 101:
-            raise TransportError(self._refusal(status))
 
-    def _refusal(self, status: int) -> str:
-        return f"{self._address} answered {status} to the upgrade to a WebSocket: {status_hint(status)}"
+
+_UNQUOTED = "/?&=%:@!$'()*+,;~"
+"""What stands in a path and query as it is; `%` too, since what is quoted already stays quoted."""
+
+
+def _accepted(nonce: str) -> str:
+    """What a WebSocket server answers to this nonce, and nothing else that speaks HTTP would."""
+    return base64.b64encode(hashlib.sha1((nonce + _GUID).encode(), usedforsecurity=False).digest()).decode()
 
 
 class _Connection:
     """One open WebSocket, from the upgrade to its end. After a failure it still hands out what came before."""
 
     def __init__(self, sock: socket.socket, address: Address, timeout: float, max_message_bytes: int) -> None:
-        sock.setblocking(False)
+        sock.settimeout(0.0)
         self._sock = sock
         self._address = address
         self._timeout = timeout
         self._reader = framing.FrameReader(self._read, max_message_bytes)
         self._inbox: deque[str | bytes] = deque()
         self._failure: TransportError | None = None
+        self._mute = False
         self._ear, self._bell = socket.socketpair()
-        self._ear.setblocking(False)
-        self._bell.setblocking(False)
+        self._ear.settimeout(0.0)
+        self._bell.settimeout(0.0)
         self._selector = selectors.DefaultSelector()
         self._selector.register(sock, selectors.EVENT_READ)
         self._selector.register(self._ear, selectors.EVENT_READ)
@@ -181,10 +206,11 @@ class _Connection:
 
     def send(self, message: str | bytes) -> None:
         """Write one message, unless the gateway has left meanwhile."""
+        data = framing.encode(message)
         while len(self._inbox) < INBOX_MESSAGES and self._step():
             pass
         if self._failure is None:
-            self._try_write(framing.encode(message))
+            self._try_write(data)
         if self._failure is not None:
             raise self._failure
 
@@ -212,9 +238,7 @@ class _Connection:
     def leave(self) -> None:
         """Say goodbye, see that it arrives, let go. Never raises."""
         if self._failure is None:
-            with contextlib.suppress(OSError):
-                self._sock.send(framing.encode_close(1000))
-                self._linger()
+            self._say_goodbye(1000, linger=True)
         self._release()
 
     # --- reading --------------------------------------------------------------------------------------------
@@ -228,12 +252,10 @@ class _Connection:
         except framing.Nothing:
             return False
         except framing.Malformed as exc:
-            self._fail(exc, answer=exc.code)
+            self._fail(exc, answer=exc.code, linger=True)
             return False
         except OSError as exc:
-            failure = TransportError(explain(exc, str(self._address), self._timeout))
-            failure.__cause__ = exc
-            self._fail(failure)
+            self._fail(self._broken(exc))
             return False
         return True
 
@@ -270,13 +292,16 @@ class _Connection:
     # --- writing --------------------------------------------------------------------------------------------
 
     def _try_write(self, data: bytes) -> None:
+        if self._mute:
+            return
         try:
             self._write(data)
         except OSError as exc:
-            self._drain()
-            failure = TransportError(explain(exc, str(self._address), self._timeout))
-            failure.__cause__ = exc
-            self._fail(failure)
+            # Nothing can be said any more, but what the gateway said before the end still counts, its goodbye most.
+            self._mute = True
+            while self._step():
+                pass
+            self._fail(self._broken(exc))
 
     def _write(self, data: bytes) -> None:
         rest = memoryview(data)
@@ -284,17 +309,52 @@ class _Connection:
         while rest:
             try:
                 rest = rest[self._sock.send(rest) :]
+                deadline = Deadline(self._timeout)
             except _NOT_NOW as exc:
                 reading = isinstance(exc, ssl.SSLWantReadError)
                 _wait_for(self._sock, selectors.EVENT_READ if reading else selectors.EVENT_WRITE, deadline.left())
 
     # --- the end --------------------------------------------------------------------------------------------
 
-    def _fail(self, failure: TransportError, answer: int | None = None) -> None:
+    def _broken(self, exc: OSError) -> TransportError:
+        failure = TransportError(explain(exc, str(self._address), self._timeout))
+        failure.__cause__ = exc
+        return failure
+
+    def _fail(self, failure: TransportError, *, answer: int | None = None, linger: bool = False) -> None:
         if self._failure is not None:
             return
         self._failure = failure
         if answer is not None:
-            with contextlib.suppress(OSError):
-                self._sock.send(framing.encode_close(answer))
+            self._say_goodbye(answer, linger=linger)
         self._release()
+
+    def _say_goodbye(self, code: int, *, linger: bool) -> None:
+        with contextlib.suppress(OSError):
+            self._sock.send(framing.encode_close(code))
+            if linger:
+                self._linger()
+
+    def _linger(self) -> None:
+        """Read on until the other end has closed: closing over unread bytes would cut off what was just written."""
+        deadline = Deadline(FAREWELL_S)
+        while True:
+            left = deadline.left()
+            try:
+                if not self._sock.recv(framing.READ_BYTES):
+                    return
+            except _NOT_NOW:
+                _wait_for(self._sock, selectors.EVENT_READ, left)
+
+    def _release(self) -> None:
+        for thing in (self._selector, self._sock, self._ear, self._bell):
+            with contextlib.suppress(OSError):
+                thing.close()
+
+
+def _wait_for(sock: socket.socket, events: int, seconds: float) -> None:
+    """Until the socket is ready; raises TimeoutError when it is not within `seconds`."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(sock, events)
+        if not selector.select(seconds):
+            raise TimeoutError("timed out")

@@ -1,0 +1,121 @@
+"""What every clock must do."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from plexus.ports.clock import Clock
+from plexus.testing.contracts import Contract
+
+HOUR_NS = 3_600 * 10**9
+STILL_MS = 60_000.0
+"""Two looks at a clock in one test are less than a minute apart, on any machine."""
+
+
+def _near(left: float, right: float) -> bool:
+    """Equal, but for what a float of milliseconds since 1970 cannot tell apart."""
+    return abs(left - right) < 0.01
+
+
+class ClockContract(Contract):
+    """Override `make` to return a fresh clock."""
+
+    def make(self) -> Clock:
+        """A fresh clock that nobody has corrected."""
+        raise NotImplementedError(f"{type(self).__name__} must say how to make its clock")
+
+    @contextmanager
+    def clock(self) -> Iterator[Clock]:
+        """A fresh clock, disposed of after the test."""
+        made = self.make()
+        try:
+            yield made
+        finally:
+            self.dispose(made)
+
+    def test_a_tick_is_a_whole_number(self) -> None:
+        with self.clock() as clock:
+            assert type(clock.tick()) is int
+
+    def test_ticks_never_go_back(self) -> None:
+        with self.clock() as clock:
+            ticks = [clock.tick() for _ in range(1_000)]
+            assert ticks == sorted(ticks)
+
+    def test_times_are_milliseconds_since_1970(self) -> None:
+        with self.clock() as clock:
+            assert 1e12 < clock.raw_wall_ms() < 1e13
+            assert 1e12 < clock.wall_ms(clock.tick()) < 1e13
+
+    def test_before_any_correction_the_time_is_the_machines(self) -> None:
+        with self.clock() as clock:
+            assert abs(clock.wall_ms(clock.tick()) - clock.raw_wall_ms()) < STILL_MS
+
+    def test_times_are_as_far_apart_as_their_ticks(self) -> None:
+        with self.clock() as clock:
+            now = clock.tick()
+            for apart in (-HOUR_NS, -1_000_000, 0, 500_000, 1_000_000, HOUR_NS):
+                assert _near(clock.wall_ms(now + apart) - clock.wall_ms(now), apart / 1e6)
+
+    def test_a_tick_has_one_time(self) -> None:
+        with self.clock() as clock:
+            tick = clock.tick()
+            assert len({clock.wall_ms(tick) for _ in range(100)}) == 1
+
+    def test_a_correction_leaves_ticks_and_the_machines_time_alone(self) -> None:
+        with self.clock() as clock:
+            tick, raw = clock.tick(), clock.raw_wall_ms()
+            clock.correct(86_400_000.0)
+            assert 0 <= clock.tick() - tick < STILL_MS * 1e6
+            assert abs(clock.raw_wall_ms() - raw) < STILL_MS
+
+
+class CorrectableClockContract(ClockContract):
+    """For clocks that a correction moves."""
+
+    def test_a_correction_moves_the_time_by_the_offset(self) -> None:
+        for offset in (86_400_000.0, -86_400_000.0):
+            with self.clock() as clock:
+                clock.correct(offset)
+                assert abs(clock.wall_ms(clock.tick()) - clock.raw_wall_ms() - offset) < STILL_MS
+
+    def test_a_correction_counts_for_ticks_taken_before_it(self) -> None:
+        with self.clock() as clock:
+            tick = clock.tick()
+            clock.correct(86_400_000.0)
+            assert abs(clock.wall_ms(tick) - clock.raw_wall_ms() - 86_400_000.0) < STILL_MS
+
+    def test_a_second_correction_replaces_the_first(self) -> None:
+        with self.clock() as clock:
+            clock.correct(86_400_000.0)
+            clock.correct(-3_600_000.0)
+            assert abs(clock.wall_ms(clock.tick()) - clock.raw_wall_ms() + 3_600_000.0) < STILL_MS
+
+    def test_times_are_as_far_apart_as_their_ticks_after_a_correction(self) -> None:
+        with self.clock() as clock:
+            clock.correct(12_345.678)
+            now = clock.tick()
+            for apart in (-HOUR_NS, 500_000, HOUR_NS):
+                assert _near(clock.wall_ms(now + apart) - clock.wall_ms(now), apart / 1e6)
+
+    def test_a_reader_sees_one_correction_or_the_other_and_no_mixture(self) -> None:
+        with self.clock() as clock:
+            offsets = (0.0, 86_400_000.0)
+            clock.correct(offsets[0])
+            corrector = threading.Thread(target=_correct_to_and_fro, args=(clock, offsets), daemon=True)
+            corrector.start()
+            seen = []
+            while corrector.is_alive():
+                seen.append(clock.wall_ms(clock.tick()) - clock.raw_wall_ms())
+                time.sleep(0)
+            assert all(min(abs(one - offset) for offset in offsets) < STILL_MS for one in seen)
+
+
+def _correct_to_and_fro(clock: Clock, offsets: tuple[float, float]) -> None:
+    for _ in range(1_000):
+        for offset in offsets:
+            clock.correct(offset)
+            time.sleep(0)  # the other thread's turn: no waiting for time
