@@ -11,7 +11,6 @@ Invariants:
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 import threading
 import time
@@ -19,10 +18,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from plexus.adapters.privatefile import database_files, link_among, make_private_file
 from plexus.domain.errors import StoreError
 
 BUSY_TIMEOUT_S = 10.0
-_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 class SqliteFile:
@@ -35,7 +34,8 @@ class SqliteFile:
         self._path = Path(path)
         self._lock = threading.Lock()
         with self._faults():
-            _make_private(self._path)
+            _refuse_links(self._path)
+            make_private_file(self._path)
             self._connection = sqlite3.connect(
                 self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
             )
@@ -96,28 +96,9 @@ class SqliteFile:
             raise StoreError(f"{self._path}: {exc.strerror}; check that the directory is yours and writable") from exc
 
 
-def _make_private(path: Path) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for name in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
-        if name.is_symlink():
-            raise StoreError(f"{name} is a symbolic link; Plexus keeps secrets only in a file of its own: remove it")
-    descriptor = os.open(path, _FLAGS, 0o600)
-    try:
-        if hasattr(os, "fchmod"):
-            os.fchmod(descriptor, 0o600)
-    finally:
-        os.close(descriptor)
-    if os.name == "posix":
-        _flush_directory(path.parent)
-
-
-def _flush_directory(directory: Path) -> None:
-    """Make the file's name durable: its content is worth nothing under a name that a power cut took away."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _refuse_links(path: Path) -> None:
+    if (link := link_among(database_files(path))) is not None:
+        raise StoreError(f"{link} is a symbolic link; Plexus keeps secrets only in a file of its own: remove it")
 
 
 def _set_wal(connection: sqlite3.Connection) -> None:

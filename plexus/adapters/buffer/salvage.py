@@ -15,7 +15,8 @@ from pathlib import Path
 import attrs
 
 from plexus.adapters.buffer.records import COLUMNS, Packer, RecordDamaged
-from plexus.adapters.buffer.spoolfile import SIDE_FILES, connect_existing, flush_directory
+from plexus.adapters.buffer.spoolfile import connect_existing
+from plexus.adapters.privatefile import SIDE_FILES, flush_directory
 from plexus.protocol.batch import Batch
 
 

@@ -8,12 +8,11 @@ layout stands in `user_version` and again in `application_id`: one flipped bit i
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from plexus.adapters.privatefile import database_files, flush_directory, link_among, make_private_file
 from plexus.domain.errors import BufferFault
 
 LAYOUT = 1
@@ -30,9 +29,7 @@ _SCHEMA = (
     f"PRAGMA application_id={_APPLICATION | LAYOUT}",
 )
 
-SIDE_FILES = ("-wal", "-shm", "-journal")
 _WAL_BYTES = 4 * 1024 * 1024
-_CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 class SpoolHeld(BufferFault):
@@ -51,7 +48,7 @@ def open_file(path: Path) -> sqlite3.Connection:
     """Open the spool, or make it; raises SpoolHeld, SpoolDamaged, SpoolFailed, or BufferFault for anything else."""
     with faults(path):
         _refuse_links(path)
-        _make_private(path)
+        make_private_file(path)
         connection = _connect(path)
         try:
             _lock(connection)
@@ -109,17 +106,6 @@ def connect_existing(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def flush_directory(directory: Path) -> None:
-    """Make the names in it durable; a no-op where directories cannot be opened."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _connect(path: Path) -> sqlite3.Connection:
     # `mode=rw`: SQLite must not make a file by itself, with a mode of its own choice.
     connection = sqlite3.connect(
@@ -170,32 +156,5 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _refuse_links(path: Path) -> None:
-    for name in (path, *(path.with_name(path.name + side) for side in SIDE_FILES)):
-        if name.is_symlink():
-            raise BufferFault(f"{name} is a symbolic link: a spool is a file of its own; remove the link")
-
-
-def _make_private(path: Path) -> None:
-    _make_directory(path.parent)
-    try:
-        descriptor = os.open(path, _CREATE, 0o600)
-    except FileExistsError:
-        # Never opened here: closing any descriptor of it would drop the locks that this process holds on it.
-        mode = path.lstat().st_mode
-        if not stat.S_ISREG(mode):
-            raise BufferFault(f"{path} is no file: name another place for the spool") from None
-        if os.name == "posix" and stat.S_IMODE(mode) != 0o600:
-            path.chmod(0o600)
-        return
-    os.close(descriptor)
-    flush_directory(path.parent)
-
-
-def _make_directory(directory: Path) -> None:
-    """Make what is missing, for this user alone; a directory that is there keeps its mode."""
-    if directory.is_dir():
-        return
-    _make_directory(directory.parent)
-    with contextlib.suppress(FileExistsError):
-        directory.mkdir(mode=0o700)
-    flush_directory(directory.parent)
+    if (link := link_among(database_files(path))) is not None:
+        raise BufferFault(f"{link} is a symbolic link: a spool is a file of its own; remove the link")

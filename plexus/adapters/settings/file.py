@@ -20,14 +20,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from plexus.adapters.privatefile import NO_FOLLOW, flush_directory, link_among, make_directory, set_mode
 from plexus.domain.errors import ConfigurationError, ProtocolError
 from plexus.protocol import jsontext
 
 FILE_NAME = "config.json"
 LOCK_NAME = "config.lock"
 MAX_FILE_BYTES = 1024 * 1024
-
-_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
 class SettingsFile:
@@ -42,7 +41,7 @@ class SettingsFile:
         with self._faults("be read"):
             self._refuse_links()
             try:
-                descriptor = os.open(self.path, os.O_RDONLY | _NOFOLLOW)
+                descriptor = os.open(self.path, os.O_RDONLY | NO_FOLLOW)
             except (FileNotFoundError, NotADirectoryError):
                 return {}
             with os.fdopen(descriptor, "rb") as file:
@@ -76,10 +75,10 @@ class SettingsFile:
 
     def _replace(self, content: bytes) -> None:
         temporary = self._directory / f".{FILE_NAME}-{os.urandom(8).hex()}"
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NOFOLLOW, 0o600)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_FOLLOW, 0o600)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                _set_mode(temporary, 0o600)
+                set_mode(temporary, 0o600)
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
@@ -88,15 +87,15 @@ class SettingsFile:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        _flush_directory(self._directory)
+        flush_directory(self._directory)
 
     def _refuse_links(self) -> None:
-        for place in (self._directory, self.path, self._directory / LOCK_NAME):
-            if place.is_symlink():
-                raise ConfigurationError(
-                    f"{place} is a symbolic link; Plexus keeps keys only in files of its own: remove it, "
-                    "or name the real directory in PLEXUS_HOME"
-                )
+        link = link_among((self._directory, self.path, self._directory / LOCK_NAME))
+        if link is not None:
+            raise ConfigurationError(
+                f"{link} is a symbolic link; Plexus keeps keys only in files of its own: remove it, "
+                "or name the real directory in PLEXUS_HOME"
+            )
 
     @contextlib.contextmanager
     def _faults(self, what: str) -> Iterator[None]:
@@ -110,36 +109,16 @@ class SettingsFile:
 
 
 def _make_private_directory(directory: Path) -> None:
-    missing = [directory]
-    while not missing[-1].parent.exists():
-        missing.append(missing[-1].parent)
-    for place in reversed(missing):
-        place.mkdir(mode=0o700, exist_ok=True)
-    _set_mode(directory, 0o700)
-
-
-def _set_mode(path: Path, mode: int) -> None:
-    if os.name == "posix":
-        path.chmod(mode)
-
-
-def _flush_directory(directory: Path) -> None:
-    """Make the rename durable."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    make_directory(directory)
+    set_mode(directory, 0o700)
 
 
 @contextlib.contextmanager
 def _alone(lock: Path) -> Iterator[None]:
     """Hold the lock file; the system lets go of it when the process ends, however it ends."""
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | _NOFOLLOW, 0o600)
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | NO_FOLLOW, 0o600)
     try:
-        _set_mode(lock, 0o600)
+        set_mode(lock, 0o600)
         _wait_for_lock(descriptor)
         yield
     finally:
