@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Mapping
 
 import attrs
 
 log = logging.getLogger("plexus")
+
+BUFFER_FULL = "buffer_full"
+CLOSED = "closed"
+FORKED = "forked"
+NON_FINITE = "non_finite"
+RATE_LIMITED = "rate_limited"
+REFUSED = "refused"
+SPOOL_FAULT = "spool_fault"
+TOO_LARGE = "too_large"
+UNREADABLE = "unreadable"
 
 
 @attrs.frozen
@@ -16,13 +27,15 @@ class Stats:
 
     Attributes:
         accepted: taken by `send` and its siblings.
-        delivered: acknowledged by the gateway (or written to it, where it has no acknowledgements).
+        delivered: acknowledged by the gateway (or written to it, where it has no acknowledgements), with what an
+            earlier process left behind.
         buffered: waiting, in memory or in the spool.
         in_flight: sent and not acknowledged.
-        retried: sent again because a link broke or the gateway asked for it.
+        retried: taken back to be sent again, because a link broke or the gateway asked for it.
         dropped: by reason; nothing is dropped without being counted here.
-        link: "ws", "http", a custom transport's "custom", or "" while there is none.
-        clock_offset_ms: correction of this machine's clock by the gateway's.
+        link: "ws", "http", "custom" for a transport of the program's own, "" while there is none.
+        clock_offset_ms: how far the gateway's clock is ahead of this machine's, None before the first link.
+        clock_error_ms: how wrong that may be: half the round trip that measured it.
     """
 
     accepted: int
@@ -32,29 +45,37 @@ class Stats:
     retried: int
     dropped: Mapping[str, int]
     link: str
-    clock_offset_ms: float
+    clock_offset_ms: float | None
+    clock_error_ms: float
 
 
-@attrs.define
 class Counters:
-    """The running numbers; written by the uplink's thread only."""
+    """The running numbers. `delivered` and `retried` are for the uplink's thread alone."""
 
-    taken: int = 0
-    delivered: int = 0
-    retried: int = 0
-    dropped: dict[str, int] = attrs.field(factory=dict)
+    def __init__(self) -> None:
+        self.taken = 0
+        self.delivered = 0
+        self.retried = 0
+        self._dropped: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def took(self, count: int) -> None:
+        """Readings left the intake. Any thread may call this."""
+        with self._lock:
+            self.taken += count
 
     def drop(self, reason: str, count: int, detail: str = "") -> None:
-        """Count a loss and say it once a reason; the count is in `stats().dropped` ever after."""
+        """Count a loss, and say it in the log the first time for a reason. Any thread may call this."""
         if count <= 0:
             return
-        if reason not in self.dropped:
-            log.warning(
-                "%d points dropped (%s)%s; counted in stats().dropped", count, reason, f": {detail}" if detail else ""
-            )
-        self.dropped[reason] = self.dropped.get(reason, 0) + count
+        with self._lock:
+            first = reason not in self._dropped
+            self._dropped[reason] = self._dropped.get(reason, 0) + count
+        if first:
+            why = f": {detail}" if detail else ""
+            log.warning("%d points dropped (%s)%s; counted in stats().dropped", count, reason, why)
 
-    @property
-    def dropped_total(self) -> int:
-        """All losses together."""
-        return sum(self.dropped.values())
+    def dropped(self) -> dict[str, int]:
+        """Losses by reason."""
+        with self._lock:
+            return dict(self._dropped)

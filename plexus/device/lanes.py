@@ -1,19 +1,18 @@
-"""The two ways to the gateway: fresh batches in memory, and the backlog in the buffer.
+"""The live lane: fresh batches in memory, until they are acknowledged or moved to the backlog.
 
 Invariants:
-- a batch is in the live lane until it is settled, or moved to the buffer whole;
-- what the backlog has in flight is always the oldest part of the buffer, so the next one is found by skipping it;
-- batches of the live lane that are in the buffer too (250 ms without an acknowledgement) are not the backlog's.
+- a batch is here or in the backlog, from its sealing until it is settled; it moves to the backlog only, and then it is
+  there before it is gone from here;
+- within a stream batches are sent in order: the lane holds no batch of a stream of which the backlog has one that is
+  not on its way, since the sealer goes on under a new stream whenever such a batch is moved.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
 
 import attrs
 
-from plexus.ports.buffer import Buffer
 from plexus.protocol.batch import Batch
 
 Key = tuple[str, int]
@@ -24,113 +23,78 @@ def key_of(batch: Batch) -> Key:
     return (batch.stream, batch.n)
 
 
-@attrs.define
-class _Entry:
+@attrs.frozen
+class _Fresh:
     batch: Batch
     born: float
-    spooled: bool = False
-    sent: bool = False
+    number: int
 
 
 class LiveLane:
-    """Fresh batches, in order. `born` is when the oldest reading in a batch was taken, monotonic seconds."""
+    """Fresh batches of one stream, in order, in memory only.
+
+    `born` is when the oldest reading of a batch was taken, monotonic seconds. Those on their way are the oldest.
+    """
 
     def __init__(self) -> None:
-        self._entries: OrderedDict[Key, _Entry] = OrderedDict()
+        self._sent: OrderedDict[Key, _Fresh] = OrderedDict()
+        self._waiting: OrderedDict[Key, _Fresh] = OrderedDict()
         self.points = 0
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    @property
-    def stream(self) -> str | None:
-        """The stream whose batches are here, None while there are none."""
-        return next(iter(self._entries))[0] if self._entries else None
+        self.sealed = 0
+        """How many batches there have been."""
 
     def add(self, batch: Batch, born: float) -> None:
         """One more fresh batch."""
-        self._entries[key_of(batch)] = _Entry(batch, born)
+        self.sealed += 1
+        self._waiting[key_of(batch)] = _Fresh(batch, born, self.sealed)
         self.points += batch.count
 
     def next(self) -> Batch | None:
         """The oldest batch that is not on its way."""
-        return next((entry.batch for entry in self._entries.values() if not entry.sent), None)
-
-    def base(self) -> int:
-        """The lowest `n` that is not settled."""
-        return next(iter(self._entries))[1]
+        return next((item.batch for item in self._waiting.values()), None)
 
     def sent(self, batch: Batch) -> None:
-        """It is on its way."""
-        self._entries[key_of(batch)].sent = True
+        """It is on its way; it was `next` just now."""
+        key = key_of(batch)
+        self._sent[key] = self._waiting.pop(key)
 
-    def settle(self, batch: Batch) -> bool | None:
-        """Forget a batch that is delivered or given up; whether it was spooled, None if it is not here."""
-        entry = self._entries.pop(key_of(batch), None)
-        if entry is None:
-            return None
+    def settle(self, batch: Batch) -> bool:
+        """Forget a batch that is delivered or given up; False if it is not here."""
+        key = key_of(batch)
+        if self._sent.pop(key, None) is None and self._waiting.pop(key, None) is None:
+            return False
         self.points -= batch.count
-        return entry.spooled
+        return True
 
-    def unsend(self, batch: Batch) -> bool:
-        """It is to be sent again; False if it is not here."""
-        entry = self._entries.get(key_of(batch))
-        if entry is not None:
-            entry.sent = False
-        return entry is not None
+    def first_n(self, stream: str) -> int | None:
+        """The lowest `n` of a stream here."""
+        oldest = self._oldest()
+        return oldest.batch.n if oldest is not None and oldest.batch.stream == stream else None
 
-    def to_spool(self, born_before: float) -> list[Batch]:
-        """Batches that are not spooled and whose oldest reading is older than that; they count as spooled from now."""
-        due = [entry for entry in self._entries.values() if not entry.spooled and entry.born <= born_before]
-        for entry in due:
-            entry.spooled = True
-        return [entry.batch for entry in due]
+    def oldest_born(self) -> float | None:
+        """When the oldest reading here was taken."""
+        oldest = self._oldest()
+        return None if oldest is None else oldest.born
 
-    def next_spool_time(self) -> float | None:
-        """When the oldest batch that is not spooled was born."""
-        return next((entry.born for entry in self._entries.values() if not entry.spooled), None)
+    def oldest_number(self) -> int | None:
+        """The number of the oldest batch here, counted from 1 over the life of the lane."""
+        oldest = self._oldest()
+        return None if oldest is None else oldest.number
 
-    def clear(self) -> None:
-        """Forget all: the caller has put them into the buffer."""
-        self._entries.clear()
-        self.points = 0
+    def older_than(self, born: float) -> tuple[list[Batch], set[Key]]:
+        """Batches with a reading from `born` or before, and the names of those among them that are on their way.
 
+        All batches, when one of these is not on its way: what follows it in its stream must not overtake it.
+        """
+        due = [item.batch for item in self._sent.values() if item.born <= born]
+        waiting = next(iter(self._waiting.values()), None)
+        if waiting is not None and waiting.born <= born:
+            return self.all()
+        return due, {key_of(batch) for batch in due}
 
-class Backlog:
-    """The buffer's batches on their way, oldest first."""
+    def all(self) -> tuple[list[Batch], set[Key]]:
+        """All batches, and the names of those on their way."""
+        return [item.batch for item in (*self._sent.values(), *self._waiting.values())], set(self._sent)
 
-    def __init__(self, buffer: Buffer) -> None:
-        self._buffer = buffer
-        self._flight: OrderedDict[Key, Batch] = OrderedDict()
-
-    def __len__(self) -> int:
-        """How many batches are on their way."""
-        return len(self._flight)
-
-    def next(self, live_stream: str | None) -> Batch | None:
-        """The oldest batch that is not on its way and not the live lane's."""
-        if self._buffer.points == 0:
-            return None
-        found = self._buffer.oldest(len(self._flight), 1)
-        return found[0] if found and found[0].stream != live_stream else None
-
-    def base(self, batch: Batch) -> int:
-        """The lowest `n` of the batch's stream that is not settled: what is in flight is in order."""
-        return next((n for stream, n in self._flight if stream == batch.stream), batch.n)
-
-    def sent(self, batch: Batch) -> None:
-        """It is on its way."""
-        self._flight[key_of(batch)] = batch
-
-    def settle(self, batch: Batch) -> None:
-        """Delivered or given up: it leaves the buffer."""
-        self._flight.pop(key_of(batch), None)
-        self._buffer.release([batch])
-
-    def unsend(self, batches: Iterable[Batch]) -> None:
-        """These, and all that was sent after them, are to be sent again: what is in flight stays the oldest part."""
-        keys = {key_of(batch) for batch in batches}
-        first = next((index for index, key in enumerate(self._flight) if key in keys), None)
-        if first is not None:
-            for key in list(self._flight)[first:]:
-                del self._flight[key]
+    def _oldest(self) -> _Fresh | None:
+        return next((item for lane in (self._sent, self._waiting) for item in lane.values()), None)

@@ -1,12 +1,12 @@
-"""One link: a transport and the session that speaks over it, opened beside the uplink so that nothing waits for a dial."""
+"""One link: a transport and the session that speaks over it, dialled beside the uplink so that nothing waits for it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
 
 from plexus.domain.command import CommandOutcome
-from plexus.domain.errors import PlexusError, TransportClosed, TransportError
+from plexus.domain.errors import PlexusError, ProtocolError, TransportClosed, TransportError
 from plexus.ports.transport import Transport
 from plexus.protocol.batch import Batch
 from plexus.protocol.extensions import NO_FEATURES, Features
@@ -26,7 +26,10 @@ class _Phase(Enum):
 
 
 class Link:
-    """Opens, pumps and closes one transport. All methods are called by the uplink's thread."""
+    """Opens, pumps and closes one transport. All methods but `wake` are for the uplink's thread.
+
+    `rang` is called when a dial is over, by the thread that `run` ran it on.
+    """
 
     def __init__(
         self,
@@ -39,8 +42,8 @@ class Link:
         rang: Callable[[], None],
     ) -> None:
         self.name = name
-        self.transport = transport
         self.features: Features = NO_FEATURES
+        self._transport = transport
         self._make_session = make_session
         self._timeout_s = timeout_s
         self._run = run
@@ -48,18 +51,36 @@ class Link:
         self._phase = _Phase.CLOSED
         self._session = make_session()
         self._dialled: list[TransportError | None] = []
+        self._now = 0.0
+
+    @property
+    def open(self) -> bool:
+        """Whether the transport is connected."""
+        return self._phase is _Phase.OPEN
+
+    @property
+    def one_at_a_time(self) -> bool:
+        """Whether a batch must be answered before the next can go, as over plain HTTP."""
+        return self._transport.dialect == "request"
 
     def dial(self) -> None:
         """Begin to connect; `poll` tells how it went."""
+        outcome: list[TransportError | None] = []
         self._session = self._make_session()
-        self._dialled = []
+        self._dialled = outcome
         self._phase = _Phase.DIALLING
-        self._run(self._dial)
+        try:
+            self._run(lambda: self._dial(outcome))
+        except RuntimeError as exc:
+            # The system gives no more threads, or the interpreter is going down.
+            outcome.append(TransportError(f"no connection can be made now: {exc}"))
 
     def poll(self, now: float) -> list[DeviceEvent]:
-        """What happened since the last call; sends what is due."""
+        """Take in what has come, send what is due; what happened since the last call."""
+        self._now = now
         if self._phase is _Phase.DIALLING:
             self._finish_dial(now)
+        self.wait(0.0, lambda: now)
         if self._phase is _Phase.OPEN:
             self._session.tick(now)
             self._flush()
@@ -70,19 +91,17 @@ class Link:
         if self._phase is not _Phase.OPEN:
             return
         try:
-            message = self.transport.receive(seconds)
+            message = self._receive(seconds)
             while message is not None:
-                self._session.receive(message, now())
-                message = self.transport.receive(0.0)
-        except TransportClosed as exc:
-            self._end(str(exc), goodbye=exc.code in GOING_AWAY)
+                self._now = now()
+                self._session.receive(message, self._now)
+                message = self._receive(0.0)
         except TransportError as exc:
-            self._end(str(exc))
+            self._broken(exc)
 
-    @property
-    def open(self) -> bool:
-        """Whether the transport is connected."""
-        return self._phase is _Phase.OPEN
+    def wake(self) -> None:
+        """Make a `wait` return now; any thread may call it."""
+        self._transport.wake()
 
     def has_room(self, count: int) -> bool:
         """Whether a batch of `count` points may be submitted."""
@@ -94,16 +113,23 @@ class Link:
 
     def submit(self, batch: Batch, base: int, body: bytes, now: float) -> None:
         """Send one batch."""
+        self._now = now
         self._session.submit(batch, base, body, now)
         self._flush()
 
     def answer(self, outcome: CommandOutcome) -> None:
-        """Send what became of a command."""
-        self._session.answer(outcome)
+        """Send what became of a command; what no frame can say is answered with an error in its place."""
+        try:
+            self._session.answer(outcome)
+        except ProtocolError as exc:
+            said = f"the result cannot be sent: {exc}"
+            self._session.answer(CommandOutcome(outcome.call_id, outcome.command, "error", error=said))
+        self._flush()
 
     def send_frame(self, message: bytes) -> None:
         """Send one binary frame, past the session: video asks for no acknowledgement."""
-        self._write([message])
+        if self._phase is _Phase.OPEN:
+            self._write([message])
 
     def next_deadline(self) -> float | None:
         """When `poll` has something to do by itself."""
@@ -114,15 +140,15 @@ class Link:
         self._end(reason)
         return self._events()
 
-    def _dial(self) -> None:
+    # --- inside ---------------------------------------------------------------------------------------------
+
+    def _dial(self, outcome: list[TransportError | None]) -> None:
         try:
-            self.transport.open(self._timeout_s)
-        except TransportError as exc:
-            self._dialled.append(exc)
-        except PlexusError as exc:
-            self._dialled.append(TransportError(str(exc)))
+            self._transport.open(self._timeout_s)
+        except Exception as exc:  # noqa: BLE001 - a transport of the program's own may raise anything
+            outcome.append(_translated(exc))
         else:
-            self._dialled.append(None)
+            outcome.append(None)
         self._rang()
 
     def _finish_dial(self, now: float) -> None:
@@ -134,24 +160,46 @@ class Link:
             return
         self._phase = _Phase.OPEN
         self._session.opened(now)
+        self._flush()
 
     def _flush(self) -> None:
-        if self._write(self._session.take_messages()):
+        messages = self._session.take_messages()
+        if messages and self._write(messages):
             self._session.written()
 
-    def _write(self, messages: list[Message] | list[bytes]) -> bool:
+    def _write(self, messages: Sequence[Message]) -> bool:
         try:
             for message in messages:
-                self.transport.send(message)
-        except TransportError as exc:
-            self._end(str(exc))
+                self._transport.send(message)
+        except Exception as exc:  # noqa: BLE001 - see `_dial`
+            self._hear_out(_translated(exc))
             return False
-        return bool(messages)
+        return True
+
+    def _receive(self, seconds: float) -> Message | None:
+        try:
+            return self._transport.receive(seconds)
+        except Exception as exc:  # noqa: BLE001 - see `_dial`
+            failure = _translated(exc)
+        raise failure
+
+    def _hear_out(self, failure: TransportError) -> None:
+        """A write failed: what the gateway had said before still counts, and whether it left on purpose."""
+        try:
+            while (message := self._receive(0.0)) is not None:
+                self._session.receive(message, self._now)
+        except TransportError as exc:
+            failure = exc
+        self._broken(failure)
+
+    def _broken(self, failure: TransportError) -> None:
+        goodbye = isinstance(failure, TransportClosed) and failure.code in GOING_AWAY
+        self._end(str(failure), goodbye=goodbye)
 
     def _end(self, reason: str, *, goodbye: bool = False) -> None:
         self._phase = _Phase.CLOSED
         self._session.ended(reason, goodbye=goodbye)
-        self.transport.close()
+        self._transport.close()
 
     def _events(self) -> list[DeviceEvent]:
         events = self._session.take_events()
@@ -161,5 +209,14 @@ class Link:
             elif isinstance(event, Ended) and self._phase is not _Phase.CLOSED:
                 # The session gave up by itself (silence, a refused greeting): let the transport go too.
                 self._phase = _Phase.CLOSED
-                self.transport.close()
+                self._transport.close()
         return events
+
+
+def _translated(exc: Exception) -> TransportError:
+    if isinstance(exc, TransportError):
+        return exc
+    words = str(exc) if isinstance(exc, PlexusError) else f"the transport failed with {type(exc).__name__}: {exc}"
+    failure = TransportError(words)
+    failure.__cause__ = exc
+    return failure

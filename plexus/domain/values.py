@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Union
 
 from plexus.domain.errors import UnsupportedValueError
@@ -29,12 +29,21 @@ def is_non_finite(value: object) -> bool:
     return isinstance(value, float) and not math.isfinite(value)
 
 
+def is_too_deep(value: object, levels: int = MAX_DEPTH) -> bool:
+    """Whether objects and arrays are nested deeper than `levels`; what is deeper breaks parsers further on."""
+    if levels < 0:
+        return True
+    inner: Iterable[object] = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return any(is_too_deep(item, levels - 1) for item in inner)
+
+
 def freeze(value: object, metric: str) -> Value:
     """Take `value` as it is now, so that a later change by the caller does not reach what was sent.
 
     Scalars of numpy and the like (anything with `.item()`) become Python numbers, small arrays
     (`.tolist()`) become lists. Raises UnsupportedValueError naming `metric` for what no wire carries:
-    bytes, sets, None, keys that are not text, integers outside 64 bits, nesting deeper than 64.
+    bytes, sets, None (but for one inside a dict or list), keys that are not text, integers outside 64 bits,
+    nesting deeper than 64.
     """
     frozen: Value = _freeze(value, metric, 0)
     return frozen
@@ -43,6 +52,8 @@ def freeze(value: object, metric: str) -> Value:
 def _freeze(value: object, metric: str, depth: int) -> Any:
     if depth > MAX_DEPTH:
         raise UnsupportedValueError(f"metric {metric!r}: the value is nested deeper than {MAX_DEPTH} levels")
+    if value is None and depth:
+        return None  # JSON's null inside an object or array is content; alone it is no value
     if isinstance(value, bool):
         return bool(value)
     if isinstance(value, int):
@@ -63,7 +74,7 @@ def _freeze_array_like(value: object, metric: str, depth: int) -> Any:
         convert = getattr(value, method, None)
         if callable(convert):
             plain = convert()
-            if type(plain) is not type(value):
+            if plain is not None and type(plain) is not type(value):
                 return _freeze(plain, metric, depth + 1)
     raise UnsupportedValueError(
         f"metric {metric!r}: a value of type {type(value).__name__} cannot be sent; "

@@ -1,18 +1,21 @@
-"""The codec port: readings to bytes and back."""
+"""The codec port: rows to bytes and back."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Protocol
 
-from plexus.domain.point import Point
+from plexus.domain.point import Row
 
 
 class Codec(Protocol):
-    """Encodes the points of a batch.
+    """Encodes the rows of a batch.
 
-    Contract: `decode(encode(points))` gives equal points (NaN equal to NaN); `encode` keeps every value the domain
-    allows, non-finite numbers included; `decode` raises ProtocolError for bytes it did not write.
+    Contract:
+    - `decode(encode(rows))` gives equal rows, NaN equal to NaN; tags that are empty come back as None;
+    - what the domain allows as a value is kept, numbers that are not finite included;
+    - what a codec cannot carry (JSON: such a number inside an object or array) is a ProtocolError naming the metric;
+    - `decode` raises ProtocolError for bytes that are no rows, whatever they are.
     """
 
     @property
@@ -20,10 +23,10 @@ class Codec(Protocol):
         """What it is called on the wire: "json" needs no agreement."""
         ...
 
-    def encode(self, points: Sequence[Point]) -> bytes:
-        """The points as one body."""
+    def encode(self, rows: Sequence[Row]) -> bytes:
+        """The rows as one body."""
         ...
 
-    def decode(self, body: bytes) -> list[Point]:
-        """The points of a body."""
+    def decode(self, body: bytes) -> list[Row]:
+        """The rows of a body."""
         ...

@@ -45,8 +45,11 @@ WINDOW_POINTS = 10_000
 NOT_THE_KEY = frozenset({"streaming_requires_plan"})
 """Auth errors that refuse this kind of link, not the key: stay on HTTP and keep sending."""
 
-RETRY_CODES = frozenset({"REDIS_UNAVAILABLE"})
+RETRY_CODES = frozenset({frames.UNAVAILABLE})
 """Errors that release nothing: send it all again later."""
+
+LATER_CODES = RETRY_CODES | {"RATE_LIMITED", "auth_timeout"}
+"""Errors that refuse a greeting for now; the key is fine."""
 
 
 class State(Enum):
@@ -56,6 +59,15 @@ class State(Enum):
     GREETING = "greeting"
     READY = "ready"
     ENDED = "ended"
+
+
+TRANSITIONS: Mapping[State, frozenset[State]] = {
+    State.CONNECTING: frozenset({State.GREETING, State.ENDED}),
+    State.GREETING: frozenset({State.READY, State.ENDED}),
+    State.READY: frozenset({State.ENDED}),
+    State.ENDED: frozenset(),
+}
+"""Where each state may lead; nothing else happens."""
 
 
 @attrs.frozen
@@ -90,6 +102,7 @@ class DeviceSession:
         self._seq = 0
         self._flight: OrderedDict[int, _InFlight] = OrderedDict()
         self._flight_points = 0
+        self._rewound: dict[str, int] = {}
         self._sends = 0
         self._greeted_at = 0.0
         self._greeted_wall_ms = 0.0
@@ -107,7 +120,7 @@ class DeviceSession:
 
     def opened(self, now: float) -> None:
         """The socket is open: authenticate."""
-        self._state = State.GREETING
+        self._enter(State.GREETING)
         self._greeted_at = now
         self._greeted_wall_ms = self._wall_ms()
         hello = self._hello
@@ -166,7 +179,7 @@ class DeviceSession:
             self._conversed(frame)
 
     def answer(self, outcome: CommandOutcome) -> None:
-        """Say what became of a command."""
+        """Say what became of a command; raises ProtocolError when its result cannot be said in JSON."""
         if self._state is State.READY:
             self._say(
                 frames.CommandResult(outcome.call_id, outcome.command, outcome.event, outcome.result, outcome.error)
@@ -188,7 +201,7 @@ class DeviceSession:
         """The connection is over, whoever ended it; what was in flight goes back to the caller."""
         if self._state is State.ENDED:
             return
-        self._state = State.ENDED
+        self._enter(State.ENDED)
         self._messages.clear()
         self._events.append(Ended(self._release_all(), reason, goodbye))
 
@@ -222,7 +235,7 @@ class DeviceSession:
 
     def _greeted(self, frame: frames.Frame, now: float) -> None:
         if isinstance(frame, frames.Authenticated):
-            self._state = State.READY
+            self._enter(State.READY)
             self._source_id = frame.source_id
             self._features = extensions.features(extensions.agree(frame.ext, self._hello.offers))
             self._acks = frame.acks
@@ -233,13 +246,12 @@ class DeviceSession:
                     source_id=frame.source_id,
                     features=self._features,
                     confirms=self._confirms(),
-                    offset_ms=frame.server_time_ms - (self._greeted_wall_ms + half_trip_ms),
+                    offset_ms=self._offset_ms(frame.server_time_ms, half_trip_ms),
                     offset_error_ms=half_trip_ms,
                 )
             )
         elif isinstance(frame, frames.ErrorFrame):
-            retry = frame.code in RETRY_CODES
-            if not retry:
+            if frame.code not in LATER_CODES:
                 self._events.append(AuthRefused(frame.code, frame.detail, frame.code not in NOT_THE_KEY))
             self.ended(f"the gateway refused the connection: {frame.detail or frame.code}")
         elif not isinstance(frame, frames.Unknown):
@@ -253,17 +265,29 @@ class DeviceSession:
             if done:
                 self._events.append(Delivered(done))
         elif isinstance(frame, frames.BatchNack):
-            again = self._release(lambda item: item.batch.stream == frame.stream)
-            if again:
-                detail = f"the gateway expects batch {frame.expected} of stream {frame.stream[:8]}"
-                self._events.append(Rewound(again, detail))
+            self._gap(frame)
         elif isinstance(frame, frames.BatchFork):
             forked = self._release(lambda item: item.batch.stream == frame.stream)
-            self._events.append(Forked(frame.stream, forked))
+            if forked:
+                self._events.append(Forked(frame.stream, forked))
         elif isinstance(frame, frames.ErrorFrame):
             self._refused(frame)
         elif isinstance(frame, frames.TypedCommand):
             self._events.append(CommandArrived(CommandCall(frame.id, frame.command, frame.params)))
+
+    def _offset_ms(self, server_time_ms: float | None, half_trip_ms: float) -> float | None:
+        return None if server_time_ms is None else server_time_ms - (self._greeted_wall_ms + half_trip_ms)
+
+    def _gap(self, frame: frames.BatchNack) -> None:
+        # Every frame behind a gap is refused, so the same answer comes many times; what was sent again since the
+        # first of them has an answer of its own to come.
+        if self._rewound.get(frame.stream) == frame.expected:
+            return
+        self._rewound[frame.stream] = frame.expected
+        again = self._release(lambda item: item.batch.stream == frame.stream)
+        if again:
+            detail = f"the gateway expects batch {frame.expected} of stream {frame.stream[:8]}"
+            self._events.append(Rewound(again, detail))
 
     def _acknowledged(self, frame: frames.BatchAck) -> None:
         done = self._release(lambda item: item.batch.stream == frame.stream and item.batch.n <= frame.upto)
@@ -272,10 +296,18 @@ class DeviceSession:
             self._events.append(Delivered(done, dropped=len(frame.faults), reason=reason))
 
     def _refused(self, frame: frames.ErrorFrame) -> None:
-        seq = frame.seq
-        if seq is None or frame.code in RETRY_CODES:
+        seq, batch = frame.seq, frame.batch
+        if frame.code in RETRY_CODES or (seq is None and batch is None):
             self._events.append(Notice(frame.code, frame.detail))
-            return
+        elif batch is not None:
+            self._rewound.pop(batch[0], None)
+            named = self._release(lambda item: (item.batch.stream, item.batch.n) == batch)
+            if named:
+                self._events.append(Refused(named, frame.code, frame.detail))
+        elif seq is not None:
+            self._refused_upto(seq, frame)
+
+    def _refused_upto(self, seq: int, frame: frames.ErrorFrame) -> None:
         # It covers everything up to `seq`: what is below is stored, the frame itself is not.
         stored = self._release(lambda item: item.seq is not None and item.seq < seq)
         if stored:
@@ -305,6 +337,11 @@ class DeviceSession:
 
     def _oldest_sent_at(self) -> float:
         return next(iter(self._flight.values())).sent_at
+
+    def _enter(self, state: State) -> None:
+        if state not in TRANSITIONS[self._state]:
+            raise ProtocolError(f"a device session cannot go from {self._state.value} to {state.value}")
+        self._state = state
 
     def _say(self, frame: frames.Frame) -> None:
         self._messages.append(frames.dump(frame))

@@ -39,11 +39,18 @@ def optional_whole(obj: Object, field: str) -> int | None:
 
 
 def number(obj: Object, field: str) -> float:
-    """A number, whole or not."""
+    """A number, whole or not, that arithmetic with floats can take."""
     value = obj.get(field)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ProtocolError(f"{field} must be a number", field=field)
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ProtocolError(f"{field} must fit 64 bits", field=field)
     return value
+
+
+def optional_number(obj: Object, field: str) -> float | None:
+    """A number or nothing."""
+    return None if obj.get(field) is None else number(obj, field)
 
 
 def mapping(obj: Object, field: str) -> dict[str, Any]:

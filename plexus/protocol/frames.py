@@ -6,6 +6,7 @@ which both sides pass over. A known type with a field that breaks the contract r
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, Union
 
@@ -16,6 +17,12 @@ from plexus.protocol import extensions, fields, jsontext
 from plexus.protocol.batch import BatchName, is_stream_name, parse_batch_name
 from plexus.protocol.columns import Decoded, PointFault
 from plexus.protocol.points import decode_points
+
+UNAVAILABLE = "REDIS_UNAVAILABLE"
+"""The gateway cannot store just now: nothing is released, a close with 1013 follows, all is to be sent again later."""
+
+MALFORMED = "MALFORMED"
+"""A frame, or points in one, that no gateway will ever take."""
 
 
 @attrs.frozen
@@ -35,10 +42,10 @@ class DeviceAuth:
 
 @attrs.frozen
 class Authenticated:
-    """The first frame of a gateway: the name the device has from now on, and the gateway's clock."""
+    """The first frame of a gateway: the name the device has from now on, and the gateway's clock if it told."""
 
     source_id: str
-    server_time_ms: float
+    server_time_ms: float | None
     acks: bool = False
     ext: Mapping[str, int] = attrs.field(factory=dict)
 
@@ -82,11 +89,15 @@ class CommandResult:
 
 @attrs.frozen
 class ErrorFrame:
-    """A refusal. With `seq`: that frame and all below it are handled and not to be sent again."""
+    """A refusal. With `seq`: that frame and all below it are handled and not to be sent again.
+
+    `batch` is the name (`stream`, `n`) of the one batch that is refused for good, where batches have names.
+    """
 
     code: str
     detail: str = ""
     seq: int | None = None
+    batch: tuple[str, int] | None = None
 
 
 @attrs.frozen
@@ -151,6 +162,14 @@ class Envelope:
     arrival_ns: int
 
 
+@attrs.frozen
+class Salvaged:
+    """What can still be read of a telemetry frame that breaks the contract: the names under which it is refused."""
+
+    seq: int | None
+    batch: BatchName | None
+
+
 Decoder = Callable[[str, Envelope], Frame]
 """Text of one message in, one frame out; raises ProtocolError. `parse` is the reference."""
 
@@ -172,6 +191,27 @@ def _telemetry(raw: Mapping[str, Any], envelope: Envelope) -> Telemetry:
     return Telemetry(decoded, fields.optional_whole(raw, "seq"), parse_batch_name(raw.get("batch")))
 
 
+def salvage(message: str | bytes) -> Salvaged | None:
+    """The names of a telemetry frame that `parse` refused; None when it is no telemetry, or cannot be read at all.
+
+    It is as lenient as can be, with NaN and the like, because 0.16.0 waits 30 s for a frame that is refused namelessly.
+    """
+    try:
+        raw = json.loads(message)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(raw, dict) or raw.get("type") != "telemetry":
+        return None
+    return Salvaged(_or_none(fields.optional_whole, raw, "seq"), _or_none(parse_batch_name, raw.get("batch")))
+
+
+def _or_none(read: Callable[..., Any], *arguments: Any) -> Any:
+    try:
+        return read(*arguments)
+    except ProtocolError:
+        return None
+
+
 def _device_auth(raw: Mapping[str, Any]) -> DeviceAuth:
     return DeviceAuth(
         api_key=fields.text(raw, "api_key"),
@@ -189,7 +229,7 @@ def _device_auth(raw: Mapping[str, Any]) -> DeviceAuth:
 def _authenticated(raw: Mapping[str, Any]) -> Authenticated:
     return Authenticated(
         source_id=fields.text(raw, "source_id"),
-        server_time_ms=fields.number(raw, "server_time_ms"),
+        server_time_ms=fields.optional_number(raw, "server_time_ms"),
         acks=raw.get("acks") is True,
         ext=extensions.parse_map(raw.get("ext")),
     )
@@ -202,6 +242,16 @@ def _command_result(raw: Mapping[str, Any]) -> CommandResult:
         event=fields.text(raw, "event"),
         result=raw.get("result"),
         error=fields.optional_text(raw, "error"),
+    )
+
+
+def _error(raw: Mapping[str, Any]) -> ErrorFrame:
+    named = raw.get("batch")
+    batch = None
+    if isinstance(named, dict) and is_stream_name(named.get("stream")):
+        batch = (str(named["stream"]), fields.whole(named, "n"))
+    return ErrorFrame(
+        fields.text(raw, "code", ""), fields.text(raw, "detail", ""), fields.optional_whole(raw, "seq"), batch
     )
 
 
@@ -225,9 +275,7 @@ _READERS: Mapping[str, Callable[[Mapping[str, Any]], Frame]] = {
         fields.text(raw, "id"), fields.text(raw, "command"), fields.mapping(raw, "params")
     ),
     "command_result": _command_result,
-    "error": lambda raw: ErrorFrame(
-        fields.text(raw, "code", ""), fields.text(raw, "detail", ""), fields.optional_whole(raw, "seq")
-    ),
+    "error": _error,
     "telemetry_ack": lambda raw: TelemetryAck(fields.whole(raw, "seq")),
     "batch_ack": lambda raw: BatchAck(_stream(raw), fields.whole(raw, "upto"), _faults(raw)),
     "batch_nack": lambda raw: BatchNack(_stream(raw), fields.whole(raw, "expected")),
@@ -267,7 +315,7 @@ def _write_authenticated(frame: Authenticated) -> dict[str, Any]:
     return {
         "type": "authenticated",
         "source_id": frame.source_id,
-        "server_time_ms": frame.server_time_ms,
+        **({} if frame.server_time_ms is None else {"server_time_ms": frame.server_time_ms}),
         **({"acks": True} if frame.acks else {}),
         **({"ext": dict(frame.ext)} if frame.ext else {}),
     }
@@ -284,6 +332,16 @@ def _write_command_result(frame: CommandResult) -> dict[str, Any]:
     }
 
 
+def _write_error(frame: ErrorFrame) -> dict[str, Any]:
+    return {
+        "type": "error",
+        "code": frame.code,
+        "detail": frame.detail,
+        **({} if frame.seq is None else {"seq": frame.seq}),
+        **({} if frame.batch is None else {"batch": {"stream": frame.batch[0], "n": frame.batch[1]}}),
+    }
+
+
 def _write_batch_ack(frame: BatchAck) -> dict[str, Any]:
     errors = [{"index": fault.index, "error": fault.error} for fault in frame.faults]
     return {
@@ -296,8 +354,7 @@ def _write_batch_ack(frame: BatchAck) -> dict[str, Any]:
 
 def _plain(kind: str) -> Callable[[Any], dict[str, Any]]:
     def write(frame: Any) -> dict[str, Any]:
-        filled = {name: value for name, value in attrs.asdict(frame, recurse=False).items() if value is not None}
-        return {"type": kind, **filled}
+        return {"type": kind, **attrs.asdict(frame, recurse=False)}
 
     return write
 
@@ -308,7 +365,7 @@ _WRITERS: Mapping[type, Callable[[Any], dict[str, Any]]] = {
     Heartbeat: _plain("heartbeat"),
     TypedCommand: _plain("typed_command"),
     CommandResult: _write_command_result,
-    ErrorFrame: _plain("error"),
+    ErrorFrame: _write_error,
     TelemetryAck: _plain("telemetry_ack"),
     BatchAck: _write_batch_ack,
     BatchNack: _plain("batch_nack"),

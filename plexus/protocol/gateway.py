@@ -1,17 +1,17 @@
 """The gateway's end of `/ws/device`, without I/O: the mirror of `protocol.device`.
 
-    AWAITING_AUTH ──device_auth──► CHECKING ──accept──► READY ──goodbye / violation──► CLOSED
+    AWAITING_AUTH ──device_auth──► CHECKING ──accept──► READY ──goodbye / try later──► CLOSED
           └──10 s, or anything else──────────refuse──────────────────────────────────────┘
 
 The session decides nothing about keys, names or storage: it asks (`AuthRequested`, `TelemetryReceived`) and is told
-(`accept`, `refuse`, `settle`). Answers to telemetry leave in the order in which it arrived, so an error that releases
-a frame never overtakes the commit of a lower one.
+(`accept`, `refuse`, `settle`). Answers to telemetry leave in the order in which it arrived, and those with a `seq` in
+the order of `seq`, so an error that releases a frame never overtakes the commit of a lower one.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Union
 
@@ -26,12 +26,14 @@ from plexus.protocol.columns import Decoded, PointFault
 from plexus.protocol.ledger import Verdict
 
 AUTH_TIMEOUT_S = 10.0
-MALFORMED = "MALFORMED"
+MAX_HELD_BYTES = 256 * 1024
+"""What a device may send between its `device_auth` and the answer."""
 
 CLOSE_NORMAL = 1000
 CLOSE_GOING_AWAY = 1001
 CLOSE_POLICY = 1008
 CLOSE_TRY_LATER = 1013
+MAX_CLOSE_REASON_BYTES = 123
 
 
 class State(Enum):
@@ -43,9 +45,22 @@ class State(Enum):
     CLOSED = "closed"
 
 
+TRANSITIONS: Mapping[State, frozenset[State]] = {
+    State.AWAITING_AUTH: frozenset({State.CHECKING, State.CLOSED}),
+    State.CHECKING: frozenset({State.READY, State.CLOSED}),
+    State.READY: frozenset({State.CLOSED}),
+    State.CLOSED: frozenset(),
+}
+"""Where each state may lead; nothing else happens."""
+
+
 @attrs.frozen
 class Settlement:
-    """What became of one telemetry frame. `refused` is set when it is neither stored nor a repeat of what is."""
+    """What became of one telemetry frame.
+
+    `refused` is the error's code when the frame is neither stored nor a repeat of what is: it releases the frame, but
+    for `frames.UNAVAILABLE`, which releases nothing and ends the connection. `upto` is the watermark, for a gap.
+    """
 
     verdict: Verdict
     upto: int = 0
@@ -62,7 +77,10 @@ class AuthRequested:
 
 @attrs.frozen
 class TelemetryReceived:
-    """Points to store: answer with `settle(ticket, …)`. A frame of faults only is to be settled too."""
+    """Points to store: answer with `settle(ticket, …)`. A frame of faults only is to be settled too.
+
+    `batch` is set only where batch names are agreed.
+    """
 
     ticket: int
     decoded: Decoded
@@ -102,6 +120,7 @@ GatewayEvent = Union[AuthRequested, TelemetryReceived, HeartbeatReceived, Comman
 class _Pending:
     seq: int | None
     batch: BatchName | None
+    good: int
     faults: tuple[PointFault, ...]
     settlement: Settlement | None = None
 
@@ -115,7 +134,9 @@ class GatewaySession:
         self._opened_at = now
         self._source_id = ""
         self._acks = False
+        self._names = False
         self._auth: frames.DeviceAuth | None = None
+        self._held: list[tuple[str | bytes, float, int]] = []
         self._tickets = 0
         self._pending: OrderedDict[int, _Pending] = OrderedDict()
         self._window = AckWindow()
@@ -135,13 +156,16 @@ class GatewaySession:
 
     @property
     def unsettled(self) -> int:
-        """How many telemetry frames wait for `settle`."""
+        """How many telemetry frames wait for `settle`, or behind one that does."""
         return len(self._pending)
 
     # --- in -------------------------------------------------------------------------------------------------
 
     def receive(self, message: str | bytes, now: float, arrival_ns: int) -> None:
         """A message came at monotonic `now`, wall clock `arrival_ns` (ns since 1970 UTC)."""
+        if self._state is State.CHECKING:
+            self._hold(message, now, arrival_ns)
+            return
         if self._state is State.CLOSED:
             return
         if isinstance(message, bytes):
@@ -150,56 +174,70 @@ class GatewaySession:
         try:
             frame = self._decoder(message, frames.Envelope(self._source_id, arrival_ns))
         except ProtocolError as exc:
-            self._unreadable(exc)
+            self._unreadable(exc, message, now)
             return
         if self._state is State.AWAITING_AUTH:
             self._first(frame)
-        elif self._state is State.READY:
+        else:
             self._conversed(frame)
 
     def tick(self, now: float) -> None:
         """The time went on: a silent client is closed, an ack that waited for a hole goes out."""
         if self._state is State.AWAITING_AUTH and now >= self._opened_at + AUTH_TIMEOUT_S:
-            self._refuse("auth_timeout", f"no device_auth within {AUTH_TIMEOUT_S:g} s", CLOSE_POLICY)
+            self.refuse("auth_timeout", f"no device_auth within {AUTH_TIMEOUT_S:g} s")
         elif self._state is State.READY:
-            self._ack(self._window.tick(now))
+            self._say_all(self._window.tick(now))
 
     def accept(self, source_id: str, server_time_ms: float, offers: Mapping[str, int] | None = None) -> None:
-        """Let the device in under `source_id`; `offers` are the extensions this gateway has."""
+        """Let the device in under `source_id`; `offers` are the extensions this gateway has.
+
+        What the device sent before it had this answer is looked at now, so take the events afterwards. Passed over
+        when the conversation ended meanwhile.
+        """
+        if self._state is State.CLOSED:
+            return
+        self._enter(State.READY)
         auth = self._auth
-        if auth is None:
-            raise ProtocolError("accept() before a device_auth came")
+        assert auth is not None  # CHECKING is entered with a device_auth only
         agreed = extensions.agree(auth.ext, extensions.GATEWAY_OFFERS if offers is None else offers)
-        self._state = State.READY
         self._source_id = source_id
         self._acks = auth.acks
+        self._names = extensions.BATCH in agreed
         self._say(frames.Authenticated(source_id, server_time_ms, acks=auth.acks, ext=agreed))
+        held, self._held = self._held, []
+        for message, now, arrival_ns in held:
+            self.receive(message, now, arrival_ns)
 
     def refuse(self, code: str, detail: str, close_code: int = CLOSE_POLICY) -> None:
-        """Do not let the device in: one error frame, then a close."""
-        self._refuse(code, detail, close_code)
+        """Do not let the device in, or not any longer: one error frame, then a close. See `try_later` too."""
+        if self._state is not State.CLOSED:
+            self._say(frames.ErrorFrame(code, detail))
+            self.say_goodbye(close_code, detail)
+
+    def try_later(self, detail: str) -> None:
+        """The gateway cannot store just now: nothing that is unsettled is released, the device comes back later."""
+        self.refuse(frames.UNAVAILABLE, detail, CLOSE_TRY_LATER)
 
     def settle(self, ticket: int, settlement: Settlement, now: float) -> None:
         """Telemetry `ticket` is stored, known, or refused; the answer leaves once all before it are settled."""
         if ticket in self._pending:
             self._pending[ticket].settlement = settlement
-        while self._pending:
-            first = next(iter(self._pending))
-            pending = self._pending[first]
-            if pending.settlement is None:
-                return
-            del self._pending[first]
-            self._answer(pending, pending.settlement, now)
+            self._answer_settled(now)
 
-    def call(self, call: CommandCall) -> None:
-        """Send a command to the device."""
+    def call(self, call: CommandCall) -> bool:
+        """Send a command to the device; False when there is no conversation to send it in."""
+        if self._state is not State.READY:
+            return False
         self._say(frames.TypedCommand(call.call_id, call.command, call.params))
+        return True
 
     def say_goodbye(self, code: int = CLOSE_GOING_AWAY, reason: str = "gateway is shutting down") -> None:
         """Close on purpose; call it once `unsettled` is 0, or what is unsettled will be sent again."""
         if self._state is not State.CLOSED:
-            self._state = State.CLOSED
-            self._close = (code, reason)
+            self._enter(State.CLOSED)
+            self._pending.clear()
+            self._held.clear()
+            self._close = (code, reason.encode()[:MAX_CLOSE_REASON_BYTES].decode(errors="ignore"))
 
     # --- out ------------------------------------------------------------------------------------------------
 
@@ -223,17 +261,23 @@ class GatewaySession:
 
     def _first(self, frame: frames.Frame) -> None:
         if not isinstance(frame, frames.DeviceAuth):
-            self._refuse("auth_required", "the first frame must be device_auth", CLOSE_POLICY)
+            self.refuse("auth_required", "the first frame must be device_auth")
             return
         self._auth = frame
-        self._state = State.CHECKING
+        self._enter(State.CHECKING)
         self._events.append(AuthRequested(frame))
+
+    def _hold(self, message: str | bytes, now: float, arrival_ns: int) -> None:
+        self._held.append((message, now, arrival_ns))
+        if sum(len(held) for held, _, _ in self._held) > MAX_HELD_BYTES:
+            self.refuse("auth_required", f"more than {MAX_HELD_BYTES} bytes before authenticated: wait for it")
 
     def _conversed(self, frame: frames.Frame) -> None:
         if isinstance(frame, frames.Telemetry):
-            self._tickets += 1
-            self._pending[self._tickets] = _Pending(frame.seq, frame.batch, frame.decoded.faults)
-            self._events.append(TelemetryReceived(self._tickets, frame.decoded, frame.batch))
+            decoded = frame.decoded
+            batch = frame.batch if self._names else None
+            ticket = self._admit(_Pending(frame.seq, batch, len(decoded.columns), decoded.faults))
+            self._events.append(TelemetryReceived(ticket, decoded, batch))
         elif isinstance(frame, frames.Heartbeat):
             self._events.append(HeartbeatReceived())
         elif isinstance(frame, frames.CommandResult):
@@ -242,47 +286,88 @@ class GatewaySession:
 
     def _binary(self, payload: bytes) -> None:
         if self._state is State.AWAITING_AUTH:
-            self._refuse("auth_required", "the first frame must be device_auth", CLOSE_POLICY)
-        elif self._state is State.READY:
+            self.refuse("auth_required", "the first frame must be device_auth")
+        else:
             self._events.append(BinaryReceived(payload))
 
-    def _unreadable(self, exc: ProtocolError) -> None:
+    def _unreadable(self, exc: ProtocolError, message: str, now: float) -> None:
         if self._state is State.AWAITING_AUTH:
-            self._refuse("malformed", str(exc), CLOSE_POLICY)
-        elif self._state is State.READY:
-            # Without a readable `seq` the error can name none; the socket stays, what is good after it counts.
-            self._say(frames.ErrorFrame(MALFORMED, str(exc)))
-            self._events.append(FrameRefused(str(exc)))
+            self.refuse("malformed", str(exc))
+            return
+        self._events.append(FrameRefused(str(exc)))
+        names = frames.salvage(message)
+        if names is None:
+            self._say(frames.ErrorFrame(frames.MALFORMED, str(exc)))
+            return
+        # It waits for its turn like any telemetry, for its error releases what is below it.
+        refused = Settlement("store", refused=frames.MALFORMED, detail=str(exc))
+        self._admit(_Pending(names.seq, names.batch if self._names else None, 0, (), refused))
+        self._answer_settled(now)
 
-    def _refuse(self, code: str, detail: str, close_code: int) -> None:
-        self._state = State.CLOSED
-        self._say(frames.ErrorFrame(code, detail))
-        self._close = (close_code, detail[:100])
+    def _admit(self, pending: _Pending) -> int:
+        if not self._acks or pending.batch is not None:
+            pending.seq = None
+        if pending.seq is not None:
+            self._window.arrive(pending.seq)
+        self._tickets += 1
+        self._pending[self._tickets] = pending
+        return self._tickets
+
+    def _enter(self, state: State) -> None:
+        if state not in TRANSITIONS[self._state]:
+            raise ProtocolError(f"a gateway session cannot go from {self._state.value} to {state.value}")
+        self._state = state
 
     # --- answers to telemetry -------------------------------------------------------------------------------
 
+    def _answer_settled(self, now: float) -> None:
+        while self._pending:
+            ticket, pending = next(iter(self._pending.items()))
+            settlement = pending.settlement
+            if settlement is None:
+                return
+            if settlement.refused == frames.UNAVAILABLE:
+                self.try_later(settlement.detail)
+                return
+            del self._pending[ticket]
+            if pending.batch is not None:
+                self._answer_batch(pending.batch, pending, settlement)
+            else:
+                self._answer(pending, settlement, now)
+
     def _answer(self, pending: _Pending, settlement: Settlement, now: float) -> None:
-        batch = pending.batch
-        if batch is not None:
-            self._answer_batch(batch, pending, settlement)
-        elif settlement.refused:
-            self._say(frames.ErrorFrame(settlement.refused, settlement.detail, pending.seq))
-            if pending.seq is not None:
-                self._window.settle(pending.seq, now)
-        elif pending.seq is not None and self._acks:
-            self._ack(self._window.settle(pending.seq, now))
+        code, detail = settlement.refused, settlement.detail
+        if not code and pending.faults:
+            code, detail = frames.MALFORMED, _describe(pending.faults)
+            if pending.good:
+                # What is good is stored and acknowledged; the rest is named, and releases nothing.
+                self._say(frames.ErrorFrame(code, detail))
+                code = ""
+        refusal = frames.ErrorFrame(code, detail, pending.seq) if code else None
+        if pending.seq is not None:
+            self._say_all(self._window.settle(pending.seq, now, refusal))
+        elif refusal is not None:
+            self._say(refusal)
 
     def _answer_batch(self, batch: BatchName, pending: _Pending, settlement: Settlement) -> None:
-        if settlement.verdict == "gap":
+        if settlement.refused:
+            self._say(frames.ErrorFrame(settlement.refused, settlement.detail, batch=(batch.stream, batch.n)))
+        elif settlement.verdict == "gap":
             self._say(frames.BatchNack(batch.stream, settlement.upto + 1))
         elif settlement.verdict == "fork":
             self._say(frames.BatchFork(batch.stream))
         else:
-            self._say(frames.BatchAck(batch.stream, max(settlement.upto, batch.n), pending.faults))
+            # Never the watermark: it would release batches above that this device sent and nobody compared yet.
+            self._say(frames.BatchAck(batch.stream, batch.n, pending.faults))
 
-    def _ack(self, seq: int | None) -> None:
-        if seq is not None and self._acks:
-            self._say(frames.TelemetryAck(seq))
+    def _say_all(self, answers: Sequence[frames.Frame]) -> None:
+        for answer in answers:
+            self._say(answer)
 
     def _say(self, frame: frames.Frame) -> None:
         self._messages.append(frames.dump(frame))
+
+
+def _describe(faults: tuple[PointFault, ...]) -> str:
+    first = f"points[{faults[0].index}]: {faults[0].error}"
+    return first if len(faults) == 1 else f"{first} (and {len(faults) - 1} more)"

@@ -29,8 +29,10 @@ def loads(text: str | bytes) -> Any:
         plain = text if isinstance(text, str) else text.decode()
         value = _decoder.decode(plain)
         if "\\u" in plain:
-            # Only an escape can smuggle a lone surrogate in; encoding is the cheapest way to find it.
+            # An escape can smuggle a lone surrogate in; encoding is the cheapest way to find it.
             _encoder.encode(value).encode()
+        elif not plain.isascii():
+            plain.encode()
     except ProtocolError:
         raise
     except (ValueError, RecursionError) as exc:
@@ -41,6 +43,10 @@ def loads(text: str | bytes) -> Any:
 def dumps(value: Any) -> str:
     """Compact JSON text; raises ProtocolError for what JSON cannot say."""
     try:
-        return _encoder.encode(value)
+        text = _encoder.encode(value)
+        if not text.isascii():
+            # A lone surrogate is better refused here than by the socket.
+            text.encode()
     except (TypeError, ValueError, RecursionError) as exc:
         raise ProtocolError(f"cannot be said in JSON: {exc}") from exc
+    return text

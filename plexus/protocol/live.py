@@ -132,11 +132,17 @@ def read_value(raw: Mapping[str, Any]) -> Any:
     return value
 
 
+def _required_value(raw: Mapping[str, Any]) -> Any:
+    if raw.get("value") is None:
+        raise ProtocolError("value is required", field="value")
+    return read_value(raw)
+
+
 def _point(raw: Mapping[str, Any]) -> LivePoint:
     return LivePoint(
         source_id=fields.text(raw, "source_id"),
         metric=fields.text(raw, "metric"),
-        value=read_value(raw),
+        value=_required_value(raw),
         timestamp_ms=fields.number(raw, "timestamp"),
         alert=fields.optional_whole(raw, "alert") or 0,
         tags=fields.mapping(raw, "tags"),
@@ -146,7 +152,7 @@ def _point(raw: Mapping[str, Any]) -> LivePoint:
 def _event(raw: Mapping[str, Any]) -> Event:
     return Event(
         name=fields.text(raw, "metric"),
-        value=read_value(raw),
+        value=_required_value(raw),
         timestamp_ms=fields.number(raw, "timestamp"),
         tags=fields.mapping(raw, "tags"),
         source_id=fields.optional_text(raw, "source_id"),

@@ -137,7 +137,7 @@ class UplinkSession(Protocol):
         ...
 
     def submit(self, batch: Batch, base: int, body: bytes, now: float) -> None:
-        """Send `batch`; `body` is its content fitted to this link, `base` the lowest unacknowledged `n` of the stream."""
+        """Send `batch`; `body` is its content fitted to this link, `base` the stream's lowest unacknowledged `n`."""
         ...
 
     def written(self) -> None:
@@ -149,7 +149,10 @@ class UplinkSession(Protocol):
         ...
 
     def answer(self, outcome: CommandOutcome) -> None:
-        """Say what became of a command; ignored where the link has no commands."""
+        """Say what became of a command; ignored where the link has no commands.
+
+        Raises ProtocolError when the outcome's `result` cannot be said in JSON; nothing is sent then.
+        """
         ...
 
     def tick(self, now: float) -> None:

@@ -8,12 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import attrs
-
 from plexus.domain.errors import ProtocolError
 from plexus.domain.names import MAX_TAGS, is_gateway_source_id, metric_fault
-from plexus.domain.point import MAX_ABS_MS, Point, default_class, to_milliseconds
-from plexus.domain.values import MAX_INT, MIN_INT, Value, is_non_finite, is_number
+from plexus.domain.point import MAX_ABS_MS, SECONDS_BELOW, Row, default_class, to_milliseconds
+from plexus.domain.values import MAX_DEPTH, MAX_INT, MIN_INT, Value, is_non_finite, is_number, is_too_deep
 from plexus.protocol.columns import Columns, Decoded, PointFault
 from plexus.protocol.extensions import ANY_METRIC, NON_FINITE, PRECISION, Features
 
@@ -75,6 +73,8 @@ def _value(item: Mapping[str, Any]) -> Value:
         raise _FaultError("value must not be null")
     if isinstance(value, int) and not MIN_INT <= value <= MAX_INT:
         raise _FaultError("value must fit 64 bits; send a larger integer as text")
+    if isinstance(value, (dict, list)) and is_too_deep(value):
+        raise _FaultError(f"value is nested deeper than {MAX_DEPTH} levels")
     return value  # type: ignore[no-any-return]
 
 
@@ -124,21 +124,63 @@ def _source(own: Any, envelope: str | None) -> str:
     return str(own)
 
 
-def encode_point(point: Point) -> dict[str, Any]:
-    """One point as the object that the wire carries; non-finite numbers in the form of the extension."""
-    item: dict[str, Any] = {"class": point.point_class, "metric": point.metric, "value": point.value}
-    if is_non_finite(point.value):
-        item["value"] = non_finite_name(float(point.value))  # type: ignore[arg-type]
-        item["non_finite"] = True
-    if point.timestamp_ms is not None:
-        item["timestamp"] = point.timestamp_ms
-    if point.tags:
-        item["tags"] = dict(point.tags)
-    if point.run_id is not None:
-        item["run_id"] = point.run_id
-    if point.source_id is not None:
-        item["source_id"] = point.source_id
+def encode_point(row: Row) -> dict[str, Any]:
+    """One row as the object that the wire carries; non-finite numbers in the form of the extension.
+
+    Raises ProtocolError for a non-finite number inside an object or array, which JSON has no form for.
+    """
+    metric, value, timestamp_ms, tags, point_class, run_id = row
+    # Milliseconds of the years before 2001 would be read as seconds, so they are written as seconds.
+    stamp = timestamp_ms / 1000.0 if 0 < timestamp_ms < SECONDS_BELOW else timestamp_ms
+    item: dict[str, Any] = {"class": point_class, "metric": metric, "value": value, "timestamp": stamp}
+    if isinstance(value, float):
+        # Infinity minus itself is NaN, so only finite numbers give zero.
+        if value - value != 0.0:
+            item["value"] = non_finite_name(value)
+            item["non_finite"] = True
+    elif isinstance(value, (dict, list)) and has_non_finite(value):
+        raise ProtocolError(f"metric {metric!r}: JSON has no NaN or infinity inside an object or array", field="value")
+    if tags:
+        item["tags"] = tags
+    if run_id is not None:
+        item["run_id"] = run_id
     return item
+
+
+def read_point(item: Any) -> Row:
+    """The row of an object that `encode_point` made; raises ProtocolError when it is none."""
+    try:
+        return _read_point(item)
+    except _FaultError as fault:
+        raise ProtocolError(f"not an encoded point: {fault}") from None
+
+
+def _read_point(item: Any) -> Row:
+    if not isinstance(item, dict):
+        raise _FaultError("point must be an object")
+    metric, timestamp, point_class, run_id = (item.get(name) for name in ("metric", "timestamp", "class", "run_id"))
+    if (reason := metric_fault(metric)) is not None:
+        raise _FaultError(reason)
+    if point_class not in ("metric", "event"):
+        raise _FaultError("class must be 'metric' or 'event'")
+    if run_id is not None and not isinstance(run_id, str):
+        raise _FaultError("run_id must be a string")
+    return (str(metric), _value(item), _written_ms(timestamp), _tags(item.get("tags")), str(point_class), run_id)
+
+
+def _written_ms(timestamp: Any) -> float:
+    if not isinstance(timestamp, (int, float)) or isinstance(timestamp, bool):
+        raise _FaultError("timestamp must be a number")
+    return round(to_milliseconds(timestamp), 3) if 0 < timestamp < SECONDS_BELOW else timestamp
+
+
+def has_non_finite(value: Value) -> bool:
+    """Whether a NaN or an infinity is in this value, at any depth."""
+    if isinstance(value, dict):
+        return any(has_non_finite(item) for item in value.values())
+    if isinstance(value, list):
+        return any(has_non_finite(item) for item in value)
+    return is_non_finite(value)
 
 
 def non_finite_name(value: float) -> str:
@@ -148,32 +190,33 @@ def non_finite_name(value: float) -> str:
     return "Infinity" if value > 0 else "-Infinity"
 
 
-def needs(points: Iterable[Point]) -> Features:
-    """The extensions without which these points cannot travel as they are."""
+def needs(rows: Iterable[Row]) -> Features:
+    """The extensions without which these rows cannot travel as they are."""
     needed: set[str] = set()
-    for point in points:
-        if is_non_finite(point.value):
-            needed.add(NON_FINITE)
-        elif point.point_class == "metric" and not is_number(point.value):
+    for _metric, value, timestamp_ms, _tags, point_class, _run_id in rows:
+        if type(value) is float:
+            if value - value != 0.0:
+                needed.add(NON_FINITE)
+        elif point_class == "metric" and type(value) is not int:
             needed.add(ANY_METRIC)
-        if isinstance(point.timestamp_ms, float) and not point.timestamp_ms.is_integer():
+        if type(timestamp_ms) is float and not timestamp_ms.is_integer():
             needed.add(PRECISION)
     return frozenset(needed)
 
 
-def fit(points: Sequence[Point], features: Features) -> tuple[list[Point], int]:
-    """Fit points to a gateway that has only `features`; returns them and how many non-finite ones had to go.
+def fit(rows: Sequence[Row], features: Features) -> tuple[list[Row], int]:
+    """Fit rows to a gateway that has only `features`; returns them and how many non-finite ones had to go.
 
     Without `any_metric` what is no number becomes an event; without `precision` times are whole milliseconds.
     """
-    kept = [point for point in points if NON_FINITE in features or not is_non_finite(point.value)]
-    fitted = [_fit_one(point, features) for point in kept]
-    return fitted, len(points) - len(kept)
+    kept = [row for row in rows if NON_FINITE in features or not is_non_finite(row[1])]
+    return [_fit_one(row, features) for row in kept], len(rows) - len(kept)
 
 
-def _fit_one(point: Point, features: Features) -> Point:
-    if ANY_METRIC not in features and point.point_class == "metric" and not is_number(point.value):
-        point = attrs.evolve(point, point_class="event")
-    if PRECISION not in features and isinstance(point.timestamp_ms, float):
-        point = attrs.evolve(point, timestamp_ms=round(point.timestamp_ms))
-    return point
+def _fit_one(row: Row, features: Features) -> Row:
+    metric, value, timestamp_ms, tags, point_class, run_id = row
+    if ANY_METRIC not in features and not is_number(value):
+        point_class = "event"
+    if PRECISION not in features and isinstance(timestamp_ms, float):
+        timestamp_ms = round(timestamp_ms)
+    return (metric, value, timestamp_ms, tags, point_class, run_id)

@@ -2,6 +2,9 @@
 
 The link opens with a probe, an ingest of no points: its answer tells whether the key is good and which extensions the
 gateway has, before any batch is at stake. A gateway of any release answers it with 200 or 400; both mean ready.
+
+Not every answer is the gateway's: a captive portal or a proxy sends a page of its own, with any status. What is no JSON
+object releases and condemns nothing, except 401 and 403, which cost no data.
 """
 
 from __future__ import annotations
@@ -32,6 +35,8 @@ from plexus.protocol.messages import (
 GZIP_OVER_BYTES = 1_024
 PATH = "/ingest"
 ANSWER_TIMEOUT_S = 30.0
+LONGEST_RETRY_AFTER_S = 3_600.0
+"""A `Retry-After` is obeyed up to an hour; a mistaken one must not silence a device for days."""
 
 
 class RequestSession:
@@ -62,13 +67,14 @@ class RequestSession:
         return self._features is not None and self._flight is None and not self._over
 
     def submit(self, batch: Batch, base: int, body: bytes, now: float) -> None:
-        """Post one batch, with its name: a gateway that does not know names passes over the field."""
+        """Post one batch, with its name where the gateway knows names."""
         self._flight = batch
         self._asked_at = now
-        name = jsontext.dumps(batch.name(base).to_wire())
-        source = jsontext.dumps(self._source_id)
-        text = f'{{"source_id":{source},"points":{body.decode()},"batch":{name}}}'
-        self._messages.append(self._request(text.encode()))
+        name = b""
+        if self._features is not None and extensions.BATCH in self._features:
+            name = b',"batch":' + jsontext.dumps(batch.name(base).to_wire()).encode()
+        source = jsontext.dumps(self._source_id).encode()
+        self._messages.append(self._request(b'{"source_id":' + source + b',"points":' + body + name + b"}"))
 
     def written(self) -> None:
         """Nothing follows from it: every batch has an answer of its own."""
@@ -126,35 +132,36 @@ class RequestSession:
         if answer.status in (401, 403):
             self._events.append(AuthRefused(str(answer.status), _detail(answer), key_at_fault=True))
             self.ended(f"the gateway refused the key with {answer.status}")
-        elif answer.status in (200, 400, 422):
+        elif _is_success(answer) or _is_refusal(answer):
             agreed = extensions.parse_header(answer.headers.get(extensions.HEADER))
             self._features = extensions.features(extensions.agree(agreed, extensions.DEVICE_OFFERS))
             self._events.append(Ready(self._source_id, self._features, confirms=True))
         else:
-            self.ended(f"POST {PATH} was answered with {answer.status}: {_detail(answer)}")
+            self.ended(_unexpected(answer))
 
     def _answered(self, batch: Batch, answer: HttpAnswer) -> None:
-        body = _object(answer)
-        if answer.status == 200 and body is not None and "success" in body:
-            self._events.append(Delivered((batch,), *_dropped(body)))
-        elif answer.status == 409 and body is not None:
-            self._conflicted(batch, body)
-        elif answer.status in (400, 422):
+        if _is_success(answer):
+            self._events.append(Delivered((batch,), *_dropped(_object(answer) or {})))
+        elif answer.status == 409:
+            self._conflicted(batch, answer)
+        elif _is_refusal(answer):
             self._events.append(Refused((batch,), str(answer.status), _detail(answer)))
         elif answer.status in (401, 403):
             self._events.append(Rewound((batch,)))
             self._events.append(AuthRefused(str(answer.status), _detail(answer), key_at_fault=True))
         else:
             # 413, 429, 5xx, and a captive portal's page with status 200: the batch is kept and tried again.
-            detail = f"POST {PATH} was answered with {answer.status}: {_detail(answer)}"
-            self._events.append(Rewound((batch,), detail, _retry_after(answer)))
+            self._events.append(Rewound((batch,), _unexpected(answer), _retry_after(answer)))
 
-    def _conflicted(self, batch: Batch, body: Mapping[str, Any]) -> None:
+    def _conflicted(self, batch: Batch, answer: HttpAnswer) -> None:
+        body = _object(answer) or {}
         if body.get("type") == "batch_fork":
             self._events.append(Forked(batch.stream, (batch,)))
-        else:
+        elif body.get("type") == "batch_nack":
             detail = f"the gateway expects batch {body.get('expected')} of stream {batch.stream[:8]}"
             self._events.append(Rewound((batch,), detail))
+        else:
+            self._events.append(Rewound((batch,), _unexpected(answer), _retry_after(answer)))
 
     def _post(self, body: Mapping[str, Any]) -> None:
         self._messages.append(self._request(jsontext.dumps(body).encode()))
@@ -174,6 +181,20 @@ def _object(answer: HttpAnswer) -> dict[str, Any] | None:
     return body if isinstance(body, dict) else None
 
 
+def _is_success(answer: HttpAnswer) -> bool:
+    body = _object(answer) if answer.status == 200 else None
+    return body is not None and body.get("success") is True
+
+
+def _is_refusal(answer: HttpAnswer) -> bool:
+    """Whether the gateway itself, not something in between, called the message malformed."""
+    return answer.status in (400, 422) and (not answer.body or _object(answer) is not None)
+
+
+def _unexpected(answer: HttpAnswer) -> str:
+    return f"POST {PATH} was answered with {answer.status}: {_detail(answer)}"
+
+
 def _detail(answer: HttpAnswer) -> str:
     body = _object(answer) or {}
     said = body.get("error") or body.get("detail")
@@ -191,5 +212,7 @@ def _dropped(body: Mapping[str, Any]) -> tuple[int, str]:
 
 
 def _retry_after(answer: HttpAnswer) -> float | None:
-    raw = answer.headers.get("retry-after", "")
-    return float(raw) if raw.isascii() and raw.isdigit() and len(raw) < 7 else None
+    raw = answer.headers.get("retry-after", "").strip()
+    if not raw.isascii() or not raw.isdigit():
+        return None
+    return min(float(raw), LONGEST_RETRY_AFTER_S)

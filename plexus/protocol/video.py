@@ -41,7 +41,10 @@ def unpack(message: bytes) -> VideoFrame:
 
 
 def _name(text: str, field: str) -> bytes:
-    raw = text.encode()
+    try:
+        raw = text.encode()
+    except UnicodeEncodeError as exc:
+        raise ProtocolError(f"{field} holds a lone surrogate, which UTF-8 cannot carry", field=field) from exc
     if len(raw) > MAX_NAME_BYTES:
         raise ProtocolError(f"{field} must be at most {MAX_NAME_BYTES} bytes", field=field)
     return bytes([len(raw)]) + raw

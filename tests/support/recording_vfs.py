@@ -1,8 +1,8 @@
 """SQLite's own file system layer, recorded: every write and every flush of every database, in order.
 
 The layer of the SQLite library that Python's `sqlite3` uses is copied, and the copy made the default, so the code
-under test is the shipped code and knows nothing of it. Only opening, writing, truncating, flushing and deleting are looked
-at; each does what it always does.
+under test is the shipped code and knows nothing of it. Only opening, writing, truncating, flushing and deleting are
+looked at; each does what it always does.
 """
 
 from __future__ import annotations
