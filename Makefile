@@ -7,13 +7,21 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: demo test check lint types layers clean
+.PHONY: demo test test-outage bench check lint types layers clean
 
 demo: $(VENV)/.gateway
 	@$(BIN)/plexus demo $(ARGS)
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest $(ARGS)
+
+# The gateway away for a minute under the demo; `make test` has the short version.
+test-outage: $(VENV)/.dev
+	OUTAGE_S=60 $(BIN)/python -m pytest tests/e2e/test_outage.py
+
+# Medians of five, each beside its peer; writes docs/reference/benchmarks.md.
+bench: $(VENV)/.dev
+	$(BIN)/python -m bench $(ARGS)
 
 check: lint types layers test
 
@@ -26,7 +34,7 @@ types: $(VENV)/.dev
 	$(BIN)/pyright
 
 layers: $(VENV)/.dev
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-cache
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Plexus needs Python 3.10 or later with the venv module (Debian: apt install python3-venv)"; exit 1; }

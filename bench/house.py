@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -86,9 +87,9 @@ def gateway(folder: Path) -> Iterator[House]:
 def _url_of(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
     for line in process.stdout:
-        words = [word for word in line.replace("=", " ").split() if word.startswith("http://")]
-        if words:
-            return words[0].rstrip("/")
+        found = re.search(r"http://[0-9.]+:[0-9]+", line)
+        if found:
+            return found.group()
     raise RuntimeError("the gateway ended before it said its address")
 
 

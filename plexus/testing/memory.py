@@ -164,7 +164,7 @@ class _InProcess(httpx.BaseTransport):
     """Requests of a blocking client, answered by an ASGI app on a loop in another thread."""
 
     def __init__(self, app: ASGIApp, loop: asyncio.AbstractEventLoop) -> None:
-        self._asgi = httpx.ASGITransport(app)  # type: ignore[arg-type]
+        self._asgi = httpx.ASGITransport(app)
         self._loop = loop
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
