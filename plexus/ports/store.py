@@ -1,7 +1,8 @@
 """The store port: what the gateway keeps of points. `commit` is the truth, the rest answers questions about it.
 
-All times are nanoseconds since 1970 UTC; windows are half open, `start_ns <= t < end_ns`. Every method may be called
-from any thread; `commit` by one at a time. `org` keeps organisations apart: nothing crosses it.
+All times are nanoseconds since 1970 UTC, and milliseconds in answers; windows are half open, `start_ns <= t < end_ns`.
+Every method may be called from any thread; `commit` by one at a time. `org` keeps organisations apart: nothing
+crosses it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from plexus.protocol.ledger import Verdict
 
 @attrs.frozen
 class Submission:
-    """Points that arrived together and are stored together or not at all; `source_id` is the session's or envelope's."""
+    """Points that arrived together, stored all or none. `source_id` is the session's or the envelope's."""
 
     org: str
     source_id: str
@@ -32,7 +33,13 @@ class Submission:
 
 @attrs.frozen
 class Receipt:
-    """What became of a submission. `upto` is its stream's watermark after it (0 without a batch name)."""
+    """What became of a submission.
+
+    Attributes:
+        verdict: "store", or why it was not: a repeat, a gap before it, a fork. Without a batch name always "store".
+        stored: how many points were stored: all of them, or 0.
+        upto: its stream's watermark after it (0 without a batch name).
+    """
 
     verdict: Verdict
     stored: int
@@ -61,10 +68,16 @@ class Store(Protocol):
     Contract:
     - when `commit` returns, what its receipts call stored survives a power cut, together with the watermarks;
       when it raises StoreError, nothing of the group is stored and no watermark moved;
+    - a value that is none of the domain's (an object of a class, an integer over 64 bits) is a StoreError of the whole
+      group: whoever decodes keeps it out;
     - receipts come in the order of submissions; within a group earlier submissions count for later ones;
-    - what a receipt calls stored is in every answer from then on, once; values come back as they went in;
+    - streams are kept by (org, stream): a repeat is a repeat under whatever source it comes;
+    - what a receipt calls stored is in every answer from then on, once; values come back as they went in, with their
+      type: 1, 1.0, True and "1" are four values, NaN and -0.0 stay what they are;
     - series are ascending in time; equal times keep the order of commit;
-    - metrics and events (by the point's class) are kept apart: `raw`, `buckets`, `names`, `latest` see metrics only.
+    - metrics and events (by the point's class) are kept apart: `raw`, `buckets`, `names`, `latest` see metrics only;
+    - what has nothing to show (a metric without a value in the window, a bucket, a source) is left out of an answer;
+    - a method that cannot answer raises StoreError, also after `close`.
     """
 
     def commit(self, group: Sequence[Submission]) -> list[Receipt]:
@@ -72,7 +85,7 @@ class Store(Protocol):
         ...
 
     def sources(self, org: str) -> Mapping[str, int]:
-        """Every source that ever sent, with the arrival time of its newest submission (ns)."""
+        """Every source that has points, with the arrival time of its submission that was committed last (ns)."""
         ...
 
     def names(self, org: str, source_id: str) -> list[str]:
@@ -95,7 +108,11 @@ class Store(Protocol):
         window: Window,
         bucket_ms: int,
     ) -> Mapping[str, Mapping[str, BucketSeries]]:
-        """Aggregates by source and metric (None: all of them); a bucket without values is left out."""
+        """Aggregates by source and metric (None: all of them).
+
+        Buckets start at whole multiples of `bucket_ms` since 1970, before it too; the window cuts the first and last.
+        `min`, `max` and `avg` are floats over the finite numbers (a bool is none), `count` counts every value.
+        """
         ...
 
     def events(

@@ -1,0 +1,92 @@
+"""The streams: watermarks and digests of those in use in memory, of the others in the journal's table.
+
+A batch costs its stream nothing but 16 bytes in the group's own record. The table is written when a stream leaves
+memory, which the longest unused one does when there are too many, in the transaction of the group that is committed
+then. At start the records are applied to what the table holds, each to streams that have not seen it yet.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+
+import attrs
+
+from plexus.adapters.store.embedded.journal import Journal, StreamRow
+from plexus.adapters.store.embedded.record import Step
+from plexus.protocol.ledger import Draft, StreamState
+
+MAX_IN_MEMORY = 10_000
+"""Each takes up to 16 KiB, once it has carried 1,024 batches."""
+
+Key = tuple[str, str]
+"""(org, stream)."""
+
+
+@attrs.define
+class _Held:
+    state: StreamState
+    seen_ns: int
+    seq: int
+
+
+class Streams:
+    """Used by one thread at a time, the one that commits."""
+
+    def __init__(self, journal: Journal, max_in_memory: int = MAX_IN_MEMORY) -> None:
+        self._journal = journal
+        self._max = max_in_memory
+        self._held: OrderedDict[Key, _Held] = OrderedDict()
+
+    def draft(self, org: str, stream: str, source_id: str) -> Draft:
+        """A draft of this stream; a stream that is not known begins with this source. Nothing is held yet."""
+        held = self._find((org, stream))
+        return Draft(held.state if held else StreamState(source_id))
+
+    def leaving(self, coming: Iterable[Key]) -> list[StreamRow]:
+        """What has to be written with the group that these streams come with, so that not too many stay."""
+        used = set(coming)
+        excess = len(self._held) + sum(key not in self._held for key in used) - self._max
+        unused = (key for key in self._held if key not in used)
+        return [self._row(key) for key, _ in zip(unused, range(excess), strict=False)]
+
+    def settle(
+        self, seq: int, drafts: Mapping[Key, Draft], seen_ns: Mapping[Key, int], left: Iterable[StreamRow]
+    ) -> None:
+        """Row `seq` is committed: move its streams, and forget those that were written with it."""
+        for key, draft in drafts.items():
+            self._hold(key, _Held(draft.settle(), seen_ns[key], seq))
+        self._forget(left)
+
+    def replay(self, seq: int, steps: Iterable[Step]) -> None:
+        """Apply a record of the journal at start."""
+        for step in steps:
+            key = (step.org, step.stream)
+            held = self._find(key) or _Held(StreamState(step.source_id), 0, 0)
+            if seq > held.seq:
+                held.state.advance(step.watermark, step.prints)
+                self._hold(key, _Held(held.state, step.seen_ns, seq))
+        if left := self.leaving(()):
+            self._journal.keep(left)
+            self._forget(left)
+
+    def _find(self, key: Key) -> _Held | None:
+        if (held := self._held.get(key)) is not None:
+            return held
+        row = self._journal.stream(*key)
+        if row is None:
+            return None
+        return _Held(StreamState(row.source_id, row.watermark, bytearray(row.prints)), row.seen_ns, row.seq)
+
+    def _hold(self, key: Key, held: _Held) -> None:
+        self._held[key] = held
+        self._held.move_to_end(key)
+
+    def _forget(self, left: Iterable[StreamRow]) -> None:
+        for row in left:
+            del self._held[row.org, row.stream]
+
+    def _row(self, key: Key) -> StreamRow:
+        held = self._held[key]
+        state = held.state
+        return StreamRow(*key, state.source_id, state.watermark, held.seen_ns, held.seq, bytes(state.prints))

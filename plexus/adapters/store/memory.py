@@ -1,0 +1,219 @@
+"""A store in memory: the model that every other store is compared with. Nothing survives the process.
+
+Rows are kept in the order of commit, a list an organisation, and every question reads them all.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from plexus.domain.errors import StoreError
+from plexus.domain.event import Event
+from plexus.domain.series import BucketSeries, Series
+from plexus.domain.values import MAX_INT, MIN_INT, Value, is_number
+from plexus.ports.store import RawSeries, Receipt, Submission, Window
+from plexus.protocol.ledger import Draft, StreamState
+
+_NS_PER_MS = 1_000_000
+
+
+@attrs.frozen
+class _Row:
+    source_id: str
+    metric: str
+    t_ns: int
+    is_event: bool
+    value: Value
+    tags: Mapping[str, str]
+
+
+@attrs.define
+class _Organisation:
+    rows: list[_Row] = attrs.field(factory=list)
+    seen_ns: dict[str, int] = attrs.field(factory=dict)
+
+
+class MemoryStore:
+    """Keeps everything until `close`, and even then: there is nothing to let go of."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._orgs: dict[str, _Organisation] = defaultdict(_Organisation)
+        self._streams: dict[tuple[str, str], StreamState] = {}
+        self._closed = False
+
+    def commit(self, group: Sequence[Submission]) -> list[Receipt]:
+        """Store a group, all of it or nothing."""
+        with self._lock:
+            self._check_open()
+            drafts: dict[tuple[str, str], Draft] = {}
+            receipts = [self._judge(submission, drafts) for submission in group]
+            stored = [item for item, receipt in zip(group, receipts, strict=True) if receipt.verdict == "store"]
+            rows = [(item, list(_rows(item))) for item in stored]
+            for item, new in rows:
+                org = self._orgs[item.org]
+                org.rows.extend(new)
+                org.seen_ns.update({row.source_id: item.arrival_ns for row in new})
+            self._streams.update({key: draft.settle() for key, draft in drafts.items() if draft.moved})
+            return receipts
+
+    def sources(self, org: str) -> Mapping[str, int]:
+        """Every source that has points."""
+        with self._lock:
+            self._check_open()
+            return dict(self._orgs[org].seen_ns)
+
+    def names(self, org: str, source_id: str) -> list[str]:
+        """Names of the source's metrics, sorted."""
+        return sorted({row.metric for row in self._metrics(org, [source_id], None)})
+
+    def latest(self, org: str, source_id: str) -> Mapping[str, tuple[int, Value]]:
+        """The newest value of each metric: rows are ascending, so the last one stays."""
+        return {row.metric: (row.t_ns, row.value) for row in self._metrics(org, [source_id], None)}
+
+    def raw(self, org: str, source_id: str, metrics: Sequence[str] | None, window: Window, limit: int) -> RawSeries:
+        """Raw values of the named metrics of one source."""
+        rows = list(_inside(window, self._metrics(org, [source_id], metrics)))
+        series = {
+            metric: Series([_ms(row.t_ns) for row in part], [row.value for row in part])
+            for metric, part in _grouped(rows[:limit], _metric_of).items()
+        }
+        return RawSeries(series, truncated=len(rows) > limit)
+
+    def buckets(
+        self,
+        org: str,
+        source_ids: Sequence[str] | None,
+        metrics: Sequence[str] | None,
+        window: Window,
+        bucket_ms: int,
+    ) -> Mapping[str, Mapping[str, BucketSeries]]:
+        """Aggregates by source and metric."""
+        rows = _inside(window, self._metrics(org, source_ids, metrics))
+        return {
+            source_id: {
+                metric: _bucket_series(part, bucket_ms) for metric, part in _grouped(of_source, _metric_of).items()
+            }
+            for source_id, of_source in _grouped(rows, lambda row: row.source_id).items()
+        }
+
+    def events(
+        self, org: str, source_id: str, window: Window, name: str | None, limit: int, *, newest: bool
+    ) -> list[Event]:
+        """Events of one source, ascending in time."""
+        rows = [
+            row
+            for row in _inside(window, self._ascending(org))
+            if row.is_event and row.source_id == source_id and name in (None, row.metric)
+        ]
+        chosen = rows[max(0, len(rows) - limit) :] if newest else rows[:limit]
+        return [Event(row.metric, row.value, _ms(row.t_ns), row.tags, row.source_id) for row in chosen]
+
+    def close(self) -> None:
+        """Answer no more."""
+        self._closed = True
+
+    def _judge(self, submission: Submission, drafts: dict[tuple[str, str], Draft]) -> Receipt:
+        if submission.batch is None:
+            return Receipt("store", len(submission.columns))
+        key = (submission.org, submission.batch.stream)
+        if key not in drafts:
+            drafts[key] = Draft(self._streams.get(key) or StreamState(submission.source_id))
+        verdict = drafts[key].judge(submission.batch)
+        return Receipt(verdict, len(submission.columns) if verdict == "store" else 0, drafts[key].watermark)
+
+    def _metrics(self, org: str, source_ids: Sequence[str] | None, metrics: Sequence[str] | None) -> Iterator[_Row]:
+        for row in self._ascending(org):
+            named = metrics is None or row.metric in metrics
+            if named and not row.is_event and (source_ids is None or row.source_id in source_ids):
+                yield row
+
+    def _ascending(self, org: str) -> list[_Row]:
+        """All rows of an organisation by time; the sort is stable, so equal times keep the order of commit."""
+        with self._lock:
+            self._check_open()
+            return sorted(self._orgs[org].rows, key=lambda row: row.t_ns)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreError("the store is closed")
+
+
+def _rows(submission: Submission) -> Iterator[_Row]:
+    columns = submission.columns
+    for i, metric in enumerate(columns.metric):
+        try:
+            value = _copy(columns.value[i])
+        except TypeError as exc:
+            raise StoreError(
+                f"a point of source {columns.source_id[i]!r}, metric {metric!r}, cannot be kept: {exc}"
+            ) from exc
+        tags = dict(columns.tags[i] or {})
+        yield _Row(columns.source_id[i], metric, columns.t_ns[i], columns.is_event[i], value, tags)
+
+
+def _copy(value: Any) -> Any:
+    """A value as it is now; raises TypeError for one that no other store could keep. Null is one inside of others."""
+    if isinstance(value, dict):
+        return {key: _copy(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_copy(item) for item in value]
+    if value is None or isinstance(value, (bool, float, str)):
+        return value
+    if isinstance(value, int) and MIN_INT <= value <= MAX_INT:
+        return value
+    raise TypeError(f"{type(value).__name__} is no value, or does not fit 64 bits")
+
+
+def _metric_of(row: _Row) -> str:
+    return row.metric
+
+
+def _ms(t_ns: int) -> float:
+    """Milliseconds; a division of two integers is rounded once, so that whole milliseconds stay whole."""
+    return t_ns / _NS_PER_MS
+
+
+def _inside(window: Window, rows: Iterable[_Row]) -> Iterator[_Row]:
+    return (row for row in rows if window.start_ns <= row.t_ns < window.end_ns)
+
+
+def _grouped(rows: Iterable[_Row], key: Callable[[_Row], str]) -> dict[str, list[_Row]]:
+    groups: dict[str, list[_Row]] = defaultdict(list)
+    for row in rows:
+        groups[key(row)].append(row)
+    return groups
+
+
+def _bucket_series(rows: Iterable[_Row], bucket_ms: int) -> BucketSeries:
+    buckets: dict[int, list[Value]] = defaultdict(list)
+    for row in rows:
+        buckets[row.t_ns // (bucket_ms * _NS_PER_MS)].append(row.value)
+    numbers = [_finite(values) for values in buckets.values()]
+    return BucketSeries(
+        timestamp_ms=[float(index * bucket_ms) for index in buckets],
+        min=[min(part, default=None) for part in numbers],
+        max=[max(part, default=None) for part in numbers],
+        avg=[_mean(part) for part in numbers],
+        count=[len(values) for values in buckets.values()],
+        last=[values[-1] for values in buckets.values()],
+    )
+
+
+def _finite(values: Iterable[Value]) -> list[float]:
+    numbers = [float(value) for value in values if is_number(value)]  # type: ignore[arg-type]
+    return [number for number in numbers if math.isfinite(number)]
+
+
+def _mean(numbers: Sequence[float]) -> float | None:
+    if not numbers:
+        return None
+    # Divided first, so that a sum of very large numbers does not leave the range of a float.
+    mean = math.fsum(number / len(numbers) for number in numbers)
+    return min(max(mean, min(numbers)), max(numbers))

@@ -1,0 +1,200 @@
+"""The embedded store against the model, step by step: the same commits, failures, new starts and crashes."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import sqlite3
+import tempfile
+from pathlib import Path
+from typing import Any, cast
+from unittest import mock
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from plexus.adapters.store.embedded import EmbeddedStore, newest, record, streams
+from plexus.adapters.store.embedded import store as store_module
+from plexus.adapters.store.memory import MemoryStore
+from plexus.domain.errors import StoreError
+from plexus.ports.store import Submission, Window
+from plexus.protocol.batch import BatchName
+from plexus.protocol.columns import Columns
+from tests.support.store_answers import answers
+
+SOURCES = ("rig-01", "rig-02")
+VALUES: tuple[Any, ...] = (
+    *(1.5, -2.25, 0.0, -0.0, 1e300, float("nan"), float("inf"), float("-inf")),
+    *(1, 0, 7, 2**53 + 1, 2**64 - 1, True, False, "", "text", "1", [1, 1.0], {"a": [True]}),
+)
+
+_points = st.tuples(
+    st.sampled_from(SOURCES),
+    st.sampled_from(["a", "b", "c"]),
+    st.integers(-6, 6).map(lambda n: n * 500_000),
+    st.booleans(),
+    st.sampled_from(VALUES),
+    st.sampled_from([None, None, {"k": "v"}]),
+)
+
+
+@st.composite
+def _names(draw: st.DrawFn) -> BatchName:
+    n = draw(st.integers(1, 5))
+    stream = draw(st.sampled_from("0123")) * 32
+    return BatchName(stream, n, draw(st.integers(1, n)), draw(st.sampled_from(["aa", "aa", "aa", "bb"])))
+
+
+@st.composite
+def _submissions(draw: st.DrawFn) -> Submission:
+    made = Columns()
+    for source_id, metric, t_ns, is_event, value, tags in draw(st.lists(_points, max_size=6)):
+        made.add(source_id, metric, t_ns, is_event=is_event, value=value, tags=tags)
+    org = draw(st.sampled_from(["acme", "globex"]))
+    batch = draw(st.one_of(st.none(), _names()))
+    return Submission(org, draw(st.sampled_from(SOURCES)), made, draw(st.integers(1, 10**18)), batch)
+
+
+_groups = st.lists(_submissions(), min_size=1, max_size=4)
+
+
+class _Failing:
+    """A connection whose statement number `after` of a transaction fails."""
+
+    def __init__(self, connection: sqlite3.Connection, after: int) -> None:
+        self._connection = connection
+        self._left = after
+
+    def execute(self, *arguments: Any) -> Any:
+        self._left -= 1
+        if self._left == 0:
+            raise sqlite3.OperationalError("planted")
+        return self._connection.execute(*arguments)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+
+class TwoStores(RuleBasedStateMachine):
+    @initialize()
+    def start(self) -> None:
+        self.patches: list[Any] = [
+            mock.patch.object(store_module, "Newest", functools.partial(newest.Newest, max_queued=9, max_fresh=4)),
+            mock.patch.object(store_module, "Streams", functools.partial(streams.Streams, max_in_memory=2)),
+            mock.patch.object(newest, "ROW_GROUP", 7),
+            mock.patch.object(record, "LARGE", 3),
+        ]
+        for patch in self.patches:
+            patch.start()
+        self.folder = Path(tempfile.mkdtemp(prefix="plexus-two-stores-"))
+        self.directory = self.folder / "0"
+        self.model = MemoryStore()
+        self.store = EmbeddedStore(self.directory)
+        self.compared = True
+
+    def teardown(self) -> None:
+        if hasattr(self, "store"):
+            self.store.close()
+            shutil.rmtree(self.folder)
+            for patch in self.patches:
+                patch.stop()
+
+    @rule(group=_groups)
+    def commit(self, group: list[Submission]) -> None:
+        self.compared = False
+        assert self.store.commit(group) == self.model.commit(group)
+
+    @rule(group=_groups, after=st.integers(1, 3))
+    def commit_on_a_failing_disk(self, group: list[Submission], after: int) -> None:
+        self.compared = False
+        journal = self.store._journal
+        connection = journal._connection
+        # Streams are read before the transaction begins, which a failure may hit too.
+        journal._connection = cast("sqlite3.Connection", _Failing(connection, after))
+        try:
+            receipts = self.store.commit(group)
+        except StoreError:
+            pass
+        else:
+            assert receipts == self.model.commit(group)
+        finally:
+            journal._connection = connection
+
+    @rule(group=_groups)
+    def commit_on_a_full_disk(self, group: list[Submission]) -> None:
+        self.compared = False
+        execute = self.store._journal._connection.execute
+        execute(f"PRAGMA max_page_count={execute('PRAGMA page_count').fetchone()[0]}")
+        try:
+            receipts = self.store.commit(group)
+        except StoreError:
+            pass
+        else:
+            assert receipts == self.model.commit(group)
+        finally:
+            execute("PRAGMA max_page_count=1073741823")
+
+    @rule(group=_groups)
+    def commit_what_cannot_be_kept(self, group: list[Submission]) -> None:
+        self.compared = False
+        bad = Columns()
+        bad.add("rig-01", "a", 0, is_event=False, value=cast("Any", object()))
+        for store in (self.store, self.model):
+            try:
+                store.commit([*group, Submission("acme", "rig-01", bad, 1)])
+            except StoreError:
+                continue
+            raise AssertionError(f"{store} took an object")
+
+    @rule()
+    def start_again(self) -> None:
+        self.compared = False
+        self.store.close()
+        self.store = EmbeddedStore(self.directory)
+
+    @rule()
+    def crash(self) -> None:
+        """What a kill leaves: the files as they are, without a close."""
+        self.compared = False
+        left = self.folder / str(int(self.directory.name) + 1)
+        shutil.copytree(self.directory, left)
+        self.store.close()
+        self.directory = left
+        self.store = EmbeddedStore(left)
+        assert self.store.damage == ()
+
+    @precondition(lambda self: not self.compared)
+    @rule(
+        start=st.integers(-4, 4),
+        length=st.integers(0, 8),
+        limit=st.integers(0, 12),
+        bucket=st.sampled_from([1, 2, 1000]),
+    )
+    def ask(self, start: int, length: int, limit: int, bucket: int) -> None:
+        self.compared = True
+        window = Window(start * 500_000, (start + length) * 500_000)
+        for org in ("acme", "globex"):
+            mine = answers(self.store, org, SOURCES, window=window, limit=limit, bucket_ms=bucket)
+            assert mine == answers(self.model, org, SOURCES, window=window, limit=limit, bucket_ms=bucket)
+
+    @invariant()
+    def latest_agrees(self) -> None:
+        if hasattr(self, "store"):
+            for org in ("acme", "globex"):
+                assert repr(self.store.sources(org)) == repr(self.model.sources(org))
+                for source_id in SOURCES:
+                    mine, model = self.store.latest(org, source_id), self.model.latest(org, source_id)
+                    assert repr(sorted(mine.items())) == repr(sorted(model.items()))
+
+
+TestTwoStores = TwoStores.TestCase
+TestTwoStores.settings = settings(
+    max_examples=14,
+    stateful_step_count=25,
+    deadline=None,
+    # Every example works on real files: making a failure smaller would take longer than the test may.
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),
+    print_blob=True,
+    suppress_health_check=list(HealthCheck),
+)

@@ -1,0 +1,358 @@
+"""Both stores keep the contract, and the contract catches stores that do not."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from plexus.adapters.store import memory
+from plexus.adapters.store.embedded import EmbeddedStore
+from plexus.adapters.store.memory import MemoryStore
+from plexus.domain.errors import StoreError
+from plexus.domain.event import Event
+from plexus.domain.series import BucketSeries
+from plexus.domain.values import Value
+from plexus.ports.store import RawSeries, Receipt, Store, Submission, Window
+from plexus.protocol.columns import Columns
+from plexus.testing.contracts import failures
+from plexus.testing.contracts.store import StoreContract
+
+
+class TestMemoryStore(StoreContract):
+    def make(self) -> Store:
+        return MemoryStore()
+
+
+class TestEmbeddedStore(StoreContract):
+    @pytest.fixture(autouse=True)
+    def _directory(self, tmp_path: Path) -> None:
+        self.directory = tmp_path
+
+    def make(self) -> Store:
+        return EmbeddedStore(Path(tempfile.mkdtemp(dir=self.directory)))
+
+
+class LosesAPoint(MemoryStore):
+    """Loses the last point of what was gathered with others."""
+
+    def commit(self, group: Sequence[Submission]) -> list[Receipt]:
+        if len(group) < 2 or len(group[-1].columns) < 2:
+            return super().commit(group)
+        last = group[-1].columns
+        short = Columns(*(getattr(last, field.name)[:-1] for field in attrs.fields(Columns)))
+        receipts = super().commit([*group[:-1], attrs.evolve(group[-1], columns=short)])
+        return [*receipts[:-1], attrs.evolve(receipts[-1], stored=len(last))]
+
+
+class StoresRepeats(MemoryStore):
+    """Answers a repeat rightly, and stores it all the same."""
+
+    def commit(self, group: Sequence[Submission]) -> list[Receipt]:
+        receipts = super().commit(group)
+        repeated = [one for one, receipt in zip(group, receipts, strict=True) if receipt.verdict == "duplicate"]
+        super().commit([attrs.evolve(one, batch=None) for one in repeated])
+        return receipts
+
+
+class MovesTheWatermarkOnFailure(MemoryStore):
+    """Judges on the state itself."""
+
+    def commit(self, group: Sequence[Submission]) -> list[Receipt]:
+        try:
+            return super().commit(group)
+        except StoreError:
+            if not self._closed:
+                super().commit([attrs.evolve(one, columns=Columns()) for one in group])
+            raise
+
+
+class StoresHalfAGroup(MemoryStore):
+    """Commits one submission at a time."""
+
+    def commit(self, group: Sequence[Submission]) -> list[Receipt]:
+        return [*super().commit([]), *(receipt for one in group for receipt in super(type(self), self).commit([one]))]
+
+
+class CrossesOrganisations(MemoryStore):
+    """Forgets to ask whose source it is when it aggregates over all of them."""
+
+    def buckets(
+        self,
+        org: str,
+        source_ids: Sequence[str] | None,
+        metrics: Sequence[str] | None,
+        window: Window,
+        bucket_ms: int,
+    ) -> Mapping[str, Mapping[str, BucketSeries]]:
+        found: dict[str, Mapping[str, BucketSeries]] = {}
+        for one in {org, *self._orgs}:
+            found.update(super().buckets(one, source_ids, metrics, window, bucket_ms))
+        return found
+
+
+class SharesStreams(MemoryStore):
+    """Keeps streams without their organisation."""
+
+    def commit(self, group: Sequence[Submission]) -> list[Receipt]:
+        shared = [attrs.evolve(one, org="acme") if one.batch else one for one in group]
+        return super().commit(shared)
+
+
+class KeepsTheOrderOfArrival(MemoryStore):
+    """Does not sort."""
+
+    def _ascending(self, org: str) -> list[memory._Row]:
+        self._check_open()
+        return list(self._orgs[org].rows)
+
+
+class SortsEqualTimes(MemoryStore):
+    """Sorts by value too."""
+
+    def _ascending(self, org: str) -> list[memory._Row]:
+        return sorted(super()._ascending(org), key=lambda row: (row.t_ns, repr(row.value)))
+
+
+class TruncatedTooEarly(MemoryStore):
+    """Says that there is more when the limit is just met."""
+
+    def raw(self, org: str, source_id: str, metrics: Sequence[str] | None, window: Window, limit: int) -> RawSeries:
+        found = super().raw(org, source_id, metrics, window, limit)
+        return attrs.evolve(found, truncated=sum(map(len, found.series.values())) >= limit)
+
+
+class LimitsEachMetric(MemoryStore):
+    """Gives every metric the whole limit."""
+
+    def raw(self, org: str, source_id: str, metrics: Sequence[str] | None, window: Window, limit: int) -> RawSeries:
+        names = self.names(org, source_id) if metrics is None else metrics
+        parts = [super(LimitsEachMetric, self).raw(org, source_id, [name], window, limit) for name in names]
+        series = {name: found for part in parts for name, found in part.series.items()}
+        return RawSeries(series, any(part.truncated for part in parts))
+
+
+class LatestByCommit(MemoryStore):
+    """Takes what came last for what is newest."""
+
+    def latest(self, org: str, source_id: str) -> Mapping[str, tuple[int, Value]]:
+        super().latest(org, source_id)
+        rows = [row for row in self._orgs[org].rows if row.source_id == source_id and not row.is_event]
+        return {row.metric: (row.t_ns, row.value) for row in rows}
+
+
+class HoldsTheWindowsEnd(MemoryStore):
+    """Takes windows for closed ones."""
+
+    def raw(self, org: str, source_id: str, metrics: Sequence[str] | None, window: Window, limit: int) -> RawSeries:
+        return super().raw(org, source_id, metrics, attrs.evolve(window, end_ns=window.end_ns + 1), limit)
+
+
+class FloatsIntegers(MemoryStore):
+    """Keeps numbers as floats, as a column of doubles does."""
+
+    def raw(self, org: str, source_id: str, metrics: Sequence[str] | None, window: Window, limit: int) -> RawSeries:
+        found = super().raw(org, source_id, metrics, window, limit)
+        return attrs.evolve(found, series={name: _floats(series) for name, series in found.series.items()})
+
+
+class RoundsTimesTwice(MemoryStore):
+    """Divides by a float."""
+
+    def raw(self, org: str, source_id: str, metrics: Sequence[str] | None, window: Window, limit: int) -> RawSeries:
+        found = super().raw(org, source_id, metrics, window, limit)
+        series = {
+            name: attrs.evolve(one, timestamp_ms=[float(round(ms * 1_000_000)) / 1e6 for ms in one.timestamp_ms])
+            for name, one in found.series.items()
+        }
+        return attrs.evolve(found, series=series)
+
+
+class AggregatesBooleans(MemoryStore):
+    """Takes True for 1, as Python does."""
+
+    lying = False
+
+    def buckets(
+        self,
+        org: str,
+        source_ids: Sequence[str] | None,
+        metrics: Sequence[str] | None,
+        window: Window,
+        bucket_ms: int,
+    ) -> Mapping[str, Mapping[str, BucketSeries]]:
+        self.lying = True
+        try:
+            return super().buckets(org, source_ids, metrics, window, bucket_ms)
+        finally:
+            self.lying = False
+
+    def _ascending(self, org: str) -> list[memory._Row]:
+        rows = super()._ascending(org)
+        if not self.lying:
+            return rows
+        return [attrs.evolve(row, value=int(row.value)) if isinstance(row.value, bool) else row for row in rows]
+
+
+class RoundsBucketsTowardsZero(MemoryStore):
+    """Divides as most databases do."""
+
+    def buckets(
+        self,
+        org: str,
+        source_ids: Sequence[str] | None,
+        metrics: Sequence[str] | None,
+        window: Window,
+        bucket_ms: int,
+    ) -> Mapping[str, Mapping[str, BucketSeries]]:
+        found = super().buckets(org, source_ids, metrics, window, bucket_ms)
+        return {
+            source: {
+                metric: attrs.evolve(one, timestamp_ms=[ms + bucket_ms if ms < 0 else ms for ms in one.timestamp_ms])
+                for metric, one in series.items()
+            }
+            for source, series in found.items()
+        }
+
+
+class ForgetsTags(MemoryStore):
+    """Answers events bare."""
+
+    def events(
+        self, org: str, source_id: str, window: Window, name: str | None, limit: int, *, newest: bool
+    ) -> list[Event]:
+        found = super().events(org, source_id, window, name, limit, newest=newest)
+        return [attrs.evolve(event, tags={}) for event in found]
+
+
+class NewestFirst(MemoryStore):
+    """Answers the newest events in the order it read them."""
+
+    def events(
+        self, org: str, source_id: str, window: Window, name: str | None, limit: int, *, newest: bool
+    ) -> list[Event]:
+        found = super().events(org, source_id, window, name, limit, newest=newest)
+        return found[::-1] if newest else found
+
+
+class CountsRepeatsAsSigns(MemoryStore):
+    """Takes the arrival of a repeat for news of its source."""
+
+    def commit(self, group: Sequence[Submission]) -> list[Receipt]:
+        receipts = super().commit(group)
+        for one in group:
+            self._orgs[one.org].seen_ns.update(dict.fromkeys(one.columns.source_id, one.arrival_ns))
+        return receipts
+
+
+def _floats(series: Any) -> Any:
+    return attrs.evolve(series, value=[float(value) if type(value) is int else value for value in series.value])
+
+
+TIES = "test_a_limit_keeps_the_oldest_or_the_newest_in_ascending_order"
+
+
+@pytest.mark.parametrize(
+    ("broken", "caught_by"),
+    [
+        (
+            LosesAPoint,
+            {
+                "test_what_is_stored_is_in_every_answer_once",
+                "test_equal_times_keep_the_order_of_commit",
+                "test_series_are_ascending_whatever_the_order_of_arrival",
+            },
+        ),
+        (
+            StoresRepeats,
+            {
+                "test_a_repeat_is_acknowledged_and_not_stored",
+                "test_a_repeat_inside_one_group_is_not_stored",
+                "test_a_repeat_under_another_source_is_a_repeat",
+                "test_what_was_not_stored_is_no_sign_of_a_source",
+            },
+        ),
+        (MovesTheWatermarkOnFailure, {"test_a_group_that_fails_moves_no_watermark"}),
+        (
+            StoresHalfAGroup,
+            {"test_a_group_that_fails_stores_nothing", "test_a_group_that_fails_moves_no_watermark"},
+        ),
+        (CrossesOrganisations, {"test_organisations_never_see_each_other"}),
+        (SharesStreams, {"test_streams_of_two_organisations_never_meet"}),
+        (
+            KeepsTheOrderOfArrival,
+            {
+                "test_series_are_ascending_whatever_the_order_of_arrival",
+                "test_equal_times_keep_the_order_of_commit",
+                "test_the_limit_counts_all_metrics_together_and_keeps_the_oldest",
+                "test_latest_is_the_highest_time_and_not_the_last_commit",
+                "test_a_bucket_has_least_most_mean_count_and_last",
+                "test_a_bucket_without_a_number_has_count_and_last",
+                "test_of_equal_times_the_last_is_what_was_committed_last",
+                "test_events_are_ascending_and_equal_times_keep_the_order_of_commit",
+                TIES,
+            },
+        ),
+        (
+            SortsEqualTimes,
+            {
+                "test_equal_times_keep_the_order_of_commit",
+                "test_events_are_ascending_and_equal_times_keep_the_order_of_commit",
+                TIES,
+            },
+        ),
+        (TruncatedTooEarly, {"test_truncated_says_that_there_is_more_and_only_then"}),
+        (
+            LimitsEachMetric,
+            {
+                "test_the_limit_counts_all_metrics_together_and_keeps_the_oldest",
+                "test_a_limit_among_equal_times_keeps_what_was_committed_first",
+                "test_truncated_says_that_there_is_more_and_only_then",
+            },
+        ),
+        (LatestByCommit, {"test_latest_is_the_highest_time_and_not_the_last_commit"}),
+        (
+            HoldsTheWindowsEnd,
+            {
+                "test_a_window_holds_its_start_and_not_its_end",
+                "test_nanoseconds_count_at_the_ends_of_a_window",
+            },
+        ),
+        (
+            FloatsIntegers,
+            {"test_values_come_back_as_they_went_in", "test_one_metric_may_hold_values_of_every_type"},
+        ),
+        (RoundsTimesTwice, {"test_whole_milliseconds_come_back_whole"}),
+        (
+            AggregatesBooleans,
+            {
+                "test_only_finite_numbers_are_aggregated_and_every_value_is_counted",
+                "test_a_bucket_without_a_number_has_count_and_last",
+                "test_the_last_of_a_bucket_keeps_its_type",
+            },
+        ),
+        (RoundsBucketsTowardsZero, {"test_buckets_start_at_whole_multiples_before_1970_too"}),
+        (ForgetsTags, {"test_an_event_comes_back_with_value_time_tags_and_source"}),
+        (
+            NewestFirst,
+            {"test_events_are_ascending_and_equal_times_keep_the_order_of_commit", TIES},
+        ),
+        (
+            CountsRepeatsAsSigns,
+            {
+                "test_what_was_not_stored_is_no_sign_of_a_source",
+                "test_a_repeat_under_another_source_is_a_repeat",
+            },
+        ),
+    ],
+)
+def test_a_broken_store_fails_by_name(broken: type[MemoryStore], caught_by: set[str]) -> None:
+    class Suite(StoreContract):
+        def make(self) -> Store:
+            return broken()
+
+    assert set(failures(Suite)) == caught_by
