@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is not a failure: how long an example takes says nothing about whether it is right.
+settings.register_profile("plexus", deadline=None, print_blob=True)
+settings.load_profile("plexus")
 
 _FOREIGN = ("PLEXUS_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
 

@@ -29,12 +29,19 @@ def is_non_finite(value: object) -> bool:
     return isinstance(value, float) and not math.isfinite(value)
 
 
-def is_too_deep(value: object, levels: int = MAX_DEPTH) -> bool:
-    """Whether objects and arrays are nested deeper than `levels`; what is deeper breaks parsers further on."""
+def inner_fault(value: object, levels: int = MAX_DEPTH) -> str | None:
+    """Why an object or array cannot be kept because of what is in it, None if it can.
+
+    What is nested deeper breaks parsers further on, and an integer over 64 bits is in no store's power.
+    """
     if levels < 0:
-        return True
-    inner: Iterable[object] = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return any(is_too_deep(item, levels - 1) for item in inner)
+        return f"it is nested deeper than {MAX_DEPTH} levels"
+    if isinstance(value, int):
+        return None if MIN_INT <= value <= MAX_INT else "an integer inside it does not fit 64 bits; send it as text"
+    if not isinstance(value, (dict, list)):
+        return None
+    inner: Iterable[object] = value.values() if isinstance(value, dict) else value
+    return next((fault for item in inner if (fault := inner_fault(item, levels - 1)) is not None), None)
 
 
 def freeze(value: object, metric: str) -> Value:

@@ -156,7 +156,7 @@ class DeviceSocket:
             self._session.refuse(decision.code, decision.detail, decision.close_code)
             return
         self._key, self._source_id = decision.key, decision.source_id
-        self._session.accept(self._source_id, round(self._core.wall_ns() / 1e6, 3))
+        self._session.accept(self._source_id, round(self._core.wall_ns() / 1_000_000, 3))
         enlarge = self._scope.get("extensions", {}).get(LARGER_MESSAGES)
         if enlarge is not None:
             enlarge(self._core.limits.message_bytes)

@@ -11,7 +11,7 @@ from typing import Any
 from plexus.domain.errors import ProtocolError
 from plexus.domain.names import MAX_TAGS, is_gateway_source_id, metric_fault
 from plexus.domain.point import MAX_ABS_MS, SECONDS_BELOW, Row, default_class, to_milliseconds
-from plexus.domain.values import MAX_DEPTH, MAX_INT, MIN_INT, Value, is_non_finite, is_number, is_too_deep
+from plexus.domain.values import MAX_INT, MIN_INT, Value, inner_fault, is_non_finite, is_number
 from plexus.protocol.columns import Columns, Decoded, PointFault
 from plexus.protocol.extensions import ANY_METRIC, NON_FINITE, PRECISION, Features
 
@@ -73,8 +73,8 @@ def _value(item: Mapping[str, Any]) -> Value:
         raise _FaultError("value must not be null")
     if isinstance(value, int) and not MIN_INT <= value <= MAX_INT:
         raise _FaultError("value must fit 64 bits; send a larger integer as text")
-    if isinstance(value, (dict, list)) and is_too_deep(value):
-        raise _FaultError(f"value is nested deeper than {MAX_DEPTH} levels")
+    if isinstance(value, (dict, list)) and (fault := inner_fault(value)) is not None:
+        raise _FaultError(f"value cannot be kept: {fault}")
     return value  # type: ignore[no-any-return]
 
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plexus.domain.errors import PlexusError, UnsupportedValueError
-from plexus.domain.values import MAX_DEPTH, freeze, is_non_finite, is_number, is_too_deep
+from plexus.domain.values import MAX_DEPTH, freeze, inner_fault, is_non_finite, is_number
 
 plain = st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | st.text("aé🚀", max_size=5)
 nested = st.recursive(
@@ -151,8 +151,8 @@ def test_a_list_that_holds_itself_is_refused() -> None:
 
 @pytest.mark.parametrize("levels", [0, 1, MAX_DEPTH - 1, MAX_DEPTH, MAX_DEPTH + 1, MAX_DEPTH + 5])
 def test_a_gateway_and_a_device_agree_on_the_depth(levels: int) -> None:
-    assert is_too_deep(nest(levels)) is (levels > MAX_DEPTH)
-    assert is_too_deep({"a": nest(levels)}) is (levels + 1 > MAX_DEPTH)
+    assert (inner_fault(nest(levels)) is not None) is (levels > MAX_DEPTH)
+    assert (inner_fault({"a": nest(levels)}) is not None) is (levels + 1 > MAX_DEPTH)
 
 
 def test_a_bool_is_no_number() -> None:

@@ -142,6 +142,10 @@ class TestFaults:
             ({"value": None}, "value must not be null"),
             ({"value": 2**64}, "value must fit 64 bits; send a larger integer as text"),
             ({"value": -(2**63) - 1}, "value must fit 64 bits; send a larger integer as text"),
+            (
+                {"value": {"a": [1, 2**64]}},
+                "value cannot be kept: an integer inside it does not fit 64 bits; send it as text",
+            ),
             ({"value": "nan", "non_finite": True}, "value must be NaN, Infinity or -Infinity when non_finite is set"),
             ({"class": "log"}, "class must be 'metric' or 'event'"),
             ({"class": []}, "class must be 'metric' or 'event'"),
@@ -170,8 +174,8 @@ class TestFaults:
         for _ in range(64):
             value = [value]
         assert decode(point(value=value)).faults == ()
-        assert fault_of(value=[value]) == "value is nested deeper than 64 levels"
-        assert fault_of(value={"a": value}) == "value is nested deeper than 64 levels"
+        assert fault_of(value=[value]) == "value cannot be kept: it is nested deeper than 64 levels"
+        assert fault_of(value={"a": value}) == "value cannot be kept: it is nested deeper than 64 levels"
 
     def test_the_faults_name_the_points_by_their_place_in_the_message(self) -> None:
         decoded = decode(point(), 7, point(metric="ok"), {"metric": "m"}, point())

@@ -19,7 +19,6 @@ The format's number is SQLite's `user_version`. An older one would be migrated, 
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 import zlib
 from collections.abc import Iterator, Sequence
@@ -28,6 +27,7 @@ from typing import Any
 
 import attrs
 
+from plexus.adapters.privatefile import database_files, link_among, make_private_file
 from plexus.domain.errors import StoreError
 
 NAME = "journal.db"
@@ -41,7 +41,6 @@ _SCHEMA = (
     """CREATE TABLE sealed (
         file TEXT PRIMARY KEY, first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL, points INTEGER NOT NULL)""",
 )
-_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 @attrs.frozen
@@ -216,24 +215,6 @@ def _crc(seq: int, body: bytes) -> int:
 
 def _make_private(path: Path) -> None:
     """Make the file for its owner alone, before SQLite opens it and gives its mode to the log."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for name in (path, path.with_name(f"{path.name}-wal")):
-        if name.is_symlink():
-            raise StoreError(f"{name} is a symbolic link; the journal must be a file of its own: remove the link")
-    descriptor = os.open(path, _FLAGS, 0o600)
-    try:
-        if hasattr(os, "fchmod"):
-            os.fchmod(descriptor, 0o600)
-    finally:
-        os.close(descriptor)
-    if os.name == "posix":
-        _flush_directory(path.parent)
-
-
-def _flush_directory(directory: Path) -> None:
-    """Make the file's name durable: what is in it is worth nothing under a name that a power cut took away."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    if (link := link_among(database_files(path))) is not None:
+        raise StoreError(f"{link} is a symbolic link; the journal must be a file of its own: remove the link")
+    make_private_file(path)
