@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import httpx
+import pytest
+
+from plexus.cli import extra
+from plexus.gateway import Gateway
+from tests.cli.conftest import Command
+
+PLEXUS = Path(sys.executable).with_name("plexus.exe" if sys.platform == "win32" else "plexus")
+KEY = "plx_bootstrap_key_of_this_test_0123456789"
+
+
+class Serving:
+    """`plexus serve` in a process."""
+
+    def __init__(self, *words: str, **variables: str) -> None:
+        self.process = subprocess.Popen(
+            [PLEXUS, "serve", "--port", "0", *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **variables},
+        )
+        assert self.process.stdout is not None
+        self.first = self.process.stdout.readline()
+        self.url = self.process.stdout.readline().strip().removeprefix("export PLEXUS_URL=")
+        self.third = self.process.stdout.readline().strip()
+
+    def end(self, how: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(how)
+        self.process.communicate(timeout=30)
+        return self.process.returncode
+
+    def takes(self, key: str) -> bool:
+        answer = httpx.get(f"{self.url}/v1/sources", headers={"x-api-key": key}, timeout=30)
+        return answer.status_code == 200
+
+
+@pytest.fixture
+def processes() -> Iterator[list[Serving]]:
+    started: list[Serving] = []
+    yield started
+    for one in started:
+        one.process.kill()
+        one.process.communicate()
+
+
+def test_the_first_start_prints_what_a_device_needs(processes: list[Serving], tmp_path: Path) -> None:
+    served = Serving("--data", str(tmp_path / "data"))
+    processes.append(served)
+    assert str(tmp_path / "data") in served.first
+    key = served.third.removeprefix("export PLEXUS_API_KEY=")
+    assert served.takes(key)
+    assert not served.takes("plx_another")
+    assert served.end() == 0
+
+
+def test_the_next_start_does_not_show_the_key_again(processes: list[Serving], tmp_path: Path) -> None:
+    first = Serving("--data", str(tmp_path))
+    processes.append(first)
+    key = first.third.removeprefix("export PLEXUS_API_KEY=")
+    first.end()
+    second = Serving("--data", str(tmp_path))
+    processes.append(second)
+    assert second.takes(key)
+    assert second.third.startswith("# PLEXUS_API_KEY")
+    assert key not in second.third
+
+
+def test_a_first_key_can_come_from_a_file_or_the_environment(processes: list[Serving], tmp_path: Path) -> None:
+    (tmp_path / "key").write_text(f"{KEY}\n")
+    from_file = Serving("--data", str(tmp_path / "a"), "--bootstrap-key-file", str(tmp_path / "key"))
+    from_environment = Serving("--data", str(tmp_path / "b"), PLEXUS_BOOTSTRAP_KEY=KEY)
+    processes.extend([from_file, from_environment])
+    assert from_file.takes(KEY)
+    assert from_environment.takes(KEY)
+    assert KEY not in from_file.first + from_file.third
+
+
+def test_ctrl_c_ends_it_with_130(processes: list[Serving], tmp_path: Path) -> None:
+    served = Serving("--data", str(tmp_path))
+    processes.append(served)
+    assert served.end(signal.SIGINT) == 130
+
+
+@pytest.mark.parametrize("key", ["plx_short", "no_prefix_but_more_than_thirty_two_characters"])
+def test_a_bad_first_key_is_refused_in_one_line_without_it(
+    plexus: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("PLEXUS_BOOTSTRAP_KEY", key)
+    ended = plexus("serve", "--port", "0", "--data", str(tmp_path))
+    assert ended.code == 1
+    assert "PLEXUS_BOOTSTRAP_KEY" in ended.err
+    assert key not in ended.err
+    assert ended.err.count("\n") == 1
+
+
+def test_a_key_file_that_is_not_there_is_named(plexus: Command, tmp_path: Path) -> None:
+    ended = plexus("serve", "--port", "0", "--data", str(tmp_path), "--bootstrap-key-file", str(tmp_path / "none"))
+    assert ended.code == 1
+    assert str(tmp_path / "none") in ended.err
+
+
+def test_a_port_in_use_is_one_line_and_exit_1(plexus: Command, tmp_path: Path) -> None:
+    with Gateway() as other:
+        ended = plexus("serve", "--port", str(other.port), "--data", str(tmp_path / "data"))
+    assert ended.code == 1
+    assert str(other.port) in ended.err
+    assert ended.err.count("\n") == 1
+
+
+def test_a_directory_that_another_gateway_holds_is_one_line_and_exit_1(plexus: Command, tmp_path: Path) -> None:
+    with Gateway(tmp_path):
+        ended = plexus("serve", "--port", "0", "--data", str(tmp_path))
+    assert ended.code == 1
+    assert str(tmp_path) in ended.err
+    assert ended.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [("serve",), ("demo",), ("keys", "list")])
+def test_without_the_extra_it_says_what_to_install(
+    plexus: Command, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(extra, "find_spec", lambda name: None if name == "uvicorn" else find_spec(name))
+    ended = plexus(*words)
+    assert ended.code == 1
+    assert "uvicorn" in ended.err
+    assert 'pip install -e ".[gateway]"' in ended.err
+    assert ended.err.count("\n") == 1
