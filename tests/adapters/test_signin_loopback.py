@@ -62,7 +62,7 @@ def _browser() -> Iterator[Browser]:
     browser = Browser()
     yield browser
     # Where the test did not end it; it may be ending just now.
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, http.client.HTTPException):
         browser.come_back(state="over")
     browser.thread.join(20)
     assert not browser.thread.is_alive()

@@ -59,9 +59,9 @@ class SocketGateway:
         return self
 
     def __exit__(self, *_exc: object) -> None:
+        # Each handler ends its own connection when it is over.
         self._over.set()
-        # Each handler ends its own connection; the server's way polls for that ten times a second.
-        self._server.shutdown(close_connections=False)
+        self._server.shutdown()
         self._thread.join(PATIENCE_S)
 
     @property
