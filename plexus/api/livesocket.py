@@ -12,16 +12,14 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import attrs
-import websocket
 from websocket import ABNF
 
-from plexus._version import __version__
 from plexus.adapters.transport import framing
 from plexus.adapters.transport.dialing import Deadline, dial, split_address
-from plexus.adapters.transport.faults import explain, status_hint
+from plexus.adapters.transport.faults import explain
+from plexus.adapters.transport.upgrade import upgrade
 from plexus.domain.errors import TransportClosed, TransportError
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
@@ -64,7 +62,7 @@ class LiveSocket:
             sock = dial(self._address, deadline, self._began)
             try:
                 self._began(sock)
-                self._upgrade(sock, deadline)
+                upgrade(sock, self._url, self._address, deadline)
                 self._write(framing.encode(hello))
             except (OSError, ValueError) as exc:
                 sock.close()
@@ -137,29 +135,6 @@ class LiveSocket:
                 self._sock = sock
                 return
         raise TransportError(f"the connection to {self._address} was closed while it was made")
-
-    def _upgrade(self, sock: socket.socket, deadline: Deadline) -> None:
-        client: Any = websocket.WebSocket(enable_multithread=False)
-        try:
-            sock.settimeout(deadline.left())
-            client.connect(
-                self._url,
-                socket=sock,
-                header=[f"User-Agent: plexus-python/{__version__}"],
-                suppress_origin=True,
-                redirect_limit=0,
-            )
-        except websocket.WebSocketBadStatusException as exc:
-            raise TransportError(self._refused(exc.status_code)) from exc
-        except websocket.WebSocketTimeoutException as exc:
-            raise TransportError(explain(TimeoutError(), str(self._address), deadline.seconds)) from exc
-        except websocket.WebSocketException as exc:
-            raise TransportError(explain(exc, str(self._address), deadline.seconds)) from exc
-        if client.getstatus() != 101:
-            raise TransportError(self._refused(client.getstatus()))
-
-    def _refused(self, status: int | None) -> str:
-        return f"{self._address} answered {status} to the upgrade to a WebSocket: {status_hint(status or 0)}"
 
     def _read(self, count: int) -> bytes:
         sock = self._open_sock()

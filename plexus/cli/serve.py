@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from plexus.cli import output
 from plexus.cli.arguments import command, port
 from plexus.cli.extra import DEFAULT_PORT, default_data, need_gateway
+from plexus.domain.errors import ConfigurationError
 from plexus.domain.names import check_bootstrap_key
 
 if TYPE_CHECKING:
@@ -64,10 +65,19 @@ def run(arguments: argparse.Namespace) -> int:
 def bootstrap_key(file: Path | None) -> str | None:
     """The first key that the caller brings, None for none; raises ConfigurationError for one that cannot be."""
     if file is not None:
-        return check_bootstrap_key(file.expanduser().read_text(encoding="utf-8", errors="replace").strip(), str(file))
+        return check_bootstrap_key(_text_of(file.expanduser()), str(file))
     # Taken out of the environment, so that nothing that is started from here inherits it.
     key = os.environ.pop(KEY_VARIABLE, "").strip()
     return check_bootstrap_key(key, KEY_VARIABLE) if key else None
+
+
+def _text_of(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError as exc:
+        raise ConfigurationError(
+            f"the file of --bootstrap-key-file, {file}, cannot be read: {exc.strerror or exc}"
+        ) from exc
 
 
 def _introduce(gateway: Gateway, data: Path) -> None:

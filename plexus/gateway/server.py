@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import socket
 import sys
@@ -171,12 +172,19 @@ def listen(host: str, port: int) -> socket.socket:
         sock.listen(BACKLOG)
     except OSError as exc:
         sock.close()
-        raise ConfigurationError(
-            f"port {port} on {host} cannot be used ({exc.strerror}): another program, perhaps another gateway, "
-            "holds it; stop that one or choose another with --port"
-        ) from exc
+        raise ConfigurationError(f"port {port} on {host} cannot be used: {_why_not(exc)}") from exc
     sock.setblocking(False)  # noqa: FBT003 - the only way to call it
     return sock
+
+
+def _why_not(exc: OSError) -> str:
+    if exc.errno == errno.EADDRINUSE:
+        return "another program, perhaps another gateway, holds it; stop that one or choose another with --port"
+    if exc.errno == errno.EACCES:
+        return "ports under 1024 are the system's; choose another with --port, and a proxy in front of it"
+    if exc.errno == errno.EADDRNOTAVAIL:
+        return "this machine has no such address; choose one of its own with --host, or 0.0.0.0 for all of them"
+    return f"{exc.strerror or exc}; choose another with --host and --port"
 
 
 def _hush() -> None:

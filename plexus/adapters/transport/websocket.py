@@ -7,33 +7,28 @@ has said goodbye, since what is written into a socket that is being closed is lo
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import hashlib
-import os
 import selectors
 import socket
 import ssl
 import threading
 import time
 from collections import deque
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import urlunsplit
 
-from plexus._version import __version__
 from plexus.adapters.transport import framing
-from plexus.adapters.transport.dialing import Address, Bounded, Deadline, dial, split_address
-from plexus.adapters.transport.faults import explain, status_hint
+from plexus.adapters.transport.dialing import Address, Deadline, dial, split_address
+from plexus.adapters.transport.faults import explain
+from plexus.adapters.transport.upgrade import USER_AGENT, upgrade
 from plexus.domain.errors import TransportClosed, TransportError
 from plexus.ports.transport import Dialect
 from plexus.protocol.messages import Message
 
 PATH = "/ws/device"
-USER_AGENT = f"plexus-python/{__version__}"
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 INBOX_MESSAGES = 1_000
 FAREWELL_S = 0.25
 
-_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _SCHEMES = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
 _NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
@@ -122,7 +117,7 @@ class SocketTransport:
         try:
             sock = dial(self._address, deadline, lambda sock: self._began(sock, mine))
             try:
-                self._upgrade(sock, deadline)
+                upgrade(sock, self._url, self._address, deadline, self._user_agent)
                 return _Connection(sock, self._address, timeout, self._max_message_bytes)
             except BaseException:
                 sock.close()
@@ -148,39 +143,6 @@ class SocketTransport:
         if link is None:
             raise TransportError(f"the connection to {self._address} is not open")
         return link
-
-    def _upgrade(self, sock: socket.socket, deadline: Deadline) -> None:
-        """Ask for a WebSocket, as RFC 6455 has it."""
-        parts = urlsplit(self._url)
-        nonce = base64.b64encode(os.urandom(16)).decode()
-        lines = [
-            f"GET {quote(urlunsplit(('', '', parts.path, parts.query, '')), safe=_UNQUOTED)} HTTP/1.1",
-            f"Host: {self._address.host_header}",
-            "Upgrade: websocket",
-            "Connection: Upgrade",
-            f"Sec-WebSocket-Key: {nonce}",
-            "Sec-WebSocket-Version: 13",
-            f"User-Agent: {self._user_agent}",
-        ]
-        pipe = Bounded(sock, deadline)
-        try:
-            pipe.send("\r\n".join([*lines, "", ""]).encode("ascii"))
-            status, headers = pipe.read_head()
-        except OSError as exc:
-            raise TransportError(explain(exc, str(self._address), deadline.seconds)) from exc
-        if status != 101 or headers.get("sec-websocket-accept") != _accepted(nonce):
-            raise TransportError(
-                f"{self._address} answered {status or 'no HTTP'} to the upgrade to a WebSocket: {status_hint(status)}"
-            )
-
-
-_UNQUOTED = "/?&=%:@!$'()*+,;~"
-"""What stands in a path and query as it is; `%` too, since what is quoted already stays quoted."""
-
-
-def _accepted(nonce: str) -> str:
-    """What a WebSocket server answers to this nonce, and nothing else that speaks HTTP would."""
-    return base64.b64encode(hashlib.sha1((nonce + _GUID).encode(), usedforsecurity=False).digest()).decode()
 
 
 class _Connection:
