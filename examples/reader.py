@@ -10,8 +10,7 @@ import argparse
 import contextlib
 from itertools import islice
 
-from plexus import PlexusAPI
-from plexus.domain.series import BucketSeries
+from plexus import BucketSeries, PlexusAPI
 
 
 def main(arguments: list[str] | None = None) -> None:

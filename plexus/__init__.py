@@ -16,7 +16,7 @@ from plexus._version import __version__
 
 if TYPE_CHECKING:
     from plexus.api import PlexusAPI
-    from plexus.client import Plexus, RetryConfig, WebSocketTransport, read_mjpeg_frames
+    from plexus.client import Plexus, RetryConfig, Stats, WebSocketTransport, read_mjpeg_frames
     from plexus.domain.errors import (
         ApiError,
         AuthenticationError,
@@ -29,27 +29,36 @@ if TYPE_CHECKING:
         RateLimitedError,
     )
     from plexus.domain.event import Event
+    from plexus.domain.live import LivePoint
     from plexus.domain.point import Point
     from plexus.domain.run import Run
+    from plexus.domain.series import BucketSeries, QueryResult, Series
+    from plexus.domain.source import Source
     from plexus.gateway import Gateway
 
 _HOMES = {
     "ApiError": "plexus.domain.errors",
     "AuthenticationError": "plexus.domain.errors",
+    "BucketSeries": "plexus.domain.series",
     "CommandDeclarationError": "plexus.domain.errors",
     "CommandParamError": "plexus.domain.errors",
     "ConfigurationError": "plexus.domain.errors",
     "DeliveryError": "plexus.domain.errors",
     "Event": "plexus.domain.event",
     "Gateway": "plexus.gateway",
+    "LivePoint": "plexus.domain.live",
     "NotFoundError": "plexus.domain.errors",
     "Plexus": "plexus.client",
     "PlexusAPI": "plexus.api",
     "PlexusError": "plexus.domain.errors",
     "Point": "plexus.domain.point",
+    "QueryResult": "plexus.domain.series",
     "RateLimitedError": "plexus.domain.errors",
     "RetryConfig": "plexus.client",
     "Run": "plexus.domain.run",
+    "Series": "plexus.domain.series",
+    "Source": "plexus.domain.source",
+    "Stats": "plexus.client",
     "WebSocketTransport": "plexus.client",
     "read_mjpeg_frames": "plexus.client",
 }
@@ -57,20 +66,26 @@ _HOMES = {
 __all__ = [
     "ApiError",
     "AuthenticationError",
+    "BucketSeries",
     "CommandDeclarationError",
     "CommandParamError",
     "ConfigurationError",
     "DeliveryError",
     "Event",
     "Gateway",
+    "LivePoint",
     "NotFoundError",
     "Plexus",
     "PlexusAPI",
     "PlexusError",
     "Point",
+    "QueryResult",
     "RateLimitedError",
     "RetryConfig",
     "Run",
+    "Series",
+    "Source",
+    "Stats",
     "WebSocketTransport",
     "__version__",
     "read_mjpeg_frames",
