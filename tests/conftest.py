@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -41,3 +43,13 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("USERPROFILE", str(path))
     monkeypatch.setenv("PLEXUS_HOME", str(path / ".plexus"))
     return path
+
+
+@pytest.fixture(autouse=True)
+def _no_device_outlives_its_test() -> Iterator[None]:
+    """A client that nobody closed goes on dialling, into the tests that come after."""
+    yield
+    uplinks = [thread for thread in threading.enumerate() if thread.name == "plexus-uplink"]
+    for uplink in uplinks:
+        uplink.join(5.0)
+    assert not any(uplink.is_alive() for uplink in uplinks), "the test left a Plexus open"

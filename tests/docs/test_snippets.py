@@ -50,14 +50,16 @@ def test_the_python_of_a_page_runs(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(time, "sleep", Naps(time.sleep))
     stage: dict[str, Any] = {"__name__": "__main__"}
+    made: list[Plexus | PlexusAPI] = []
     try:
         for block in CODE[page]:
             if not block.text.startswith(TEST_FILE):
                 _run(block, stage, gateway)
+                # Now, because a later block may give the name to another one.
+                made += [value for value in stage.values() if isinstance(value, (Plexus, PlexusAPI))]
     finally:
-        for made in stage.values():
-            if isinstance(made, (Plexus, PlexusAPI)):
-                made.close()
+        for client in made:
+            client.close()
 
 
 def test_the_test_files_of_the_pages_pass(tmp_path: Path) -> None:
