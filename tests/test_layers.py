@@ -48,7 +48,7 @@ def test_an_unspoilt_copy_keeps_them_too(copy: Path) -> None:
 @pytest.mark.parametrize(
     ("module", "line", "contract"),
     [
-        ("protocol/frames.py", "import plexus.ports.codec", "The layers of the house"),
+        ("protocol/frames/kinds.py", "import plexus.ports.codec", "The layers of the house"),
         ("ports/codec.py", "import plexus.device", "The layers of the house"),
         ("device/sealer.py", "import plexus.config", "The layers of the house"),
         ("client/facade.py", "import plexus.gateway", "The layers of the house"),

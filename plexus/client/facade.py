@@ -15,49 +15,36 @@ import random
 import threading
 import time
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Union
 
 import attrs
 
-from plexus.adapters.camera.ffmpeg import FfmpegLauncher
 from plexus.adapters.runs.http import RequestRunRegistry
 from plexus.adapters.status.stderr import StderrStatus
 from plexus.client.assembly import Choices, Client, check_transport, on_thread
+from plexus.client.commanding import Commanding
+from plexus.client.recording import Recording
+from plexus.client.sending import Sending
+from plexus.client.showing import Showing
 from plexus.client.spooling import note_new_name
 from plexus.config import load_settings, save_settings
-from plexus.device.camera import CameraStream, camera_arguments
-from plexus.device.commands import Handler
 from plexus.device.counters import SPOOL_FAULT, Stats, log
 from plexus.device.retrying import RetryConfig
 from plexus.device.runs import RunBook
 from plexus.device.status import StatusLine
-from plexus.device.taking import Timestamp, check_metric, take_reading, take_time
-from plexus.device.video import Channels, fit_frame
-from plexus.domain.errors import ConfigurationError, PlexusError
-from plexus.domain.point import Reading
-from plexus.domain.run import Run
-from plexus.domain.values import MAX_INT, MIN_INT
-from plexus.domain.video import VideoFrame
+from plexus.domain.errors import ConfigurationError
 from plexus.ports.buffer import Buffer
 from plexus.ports.clock import Clock
 from plexus.ports.codec import Codec
 from plexus.ports.runs import RunRegistry
 from plexus.ports.status import StatusSink
 from plexus.ports.transport import Transport
-from plexus.protocol.video import MAX_JPEG_BYTES
 
 CLOSE_S = 2.0
-KNOWN_METRICS = 10_000
-"""Names that need no second look; a program with more of them only pays for the look."""
-
-BatchItem = Union[tuple[str, Any], tuple[str, Any, Union[Timestamp, None]]]
 
 
-class Plexus:
+class Plexus(Sending, Recording, Commanding, Showing):
     """Sends readings, events, video and runs of one source, and takes commands. Any thread may call any method.
 
     Args:
@@ -127,7 +114,7 @@ class Plexus:
             wait=threading.Event.wait,
             random=random.random,
         )
-        self._cameras: list[CameraStream] = []
+        self._cameras = []
         self._closing = threading.RLock()
         self._closed = False
         # What `send` touches, one step away.
@@ -139,11 +126,6 @@ class Plexus:
         atexit.register(self.close)
         _open_clients.add(self)
 
-    @property
-    def source_id(self) -> str:
-        """The name that the gateway knows this device by: the one that was asked for, until it assigns another."""
-        return self._client.uplink.source_id
-
     def __repr__(self) -> str:
         return f"Plexus(source_id={self.source_id!r})"
 
@@ -154,141 +136,6 @@ class Plexus:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    # --- sending --------------------------------------------------------------------------------------------
-
-    def send(
-        self,
-        metric: str,
-        value: Any,
-        timestamp: Timestamp | None = None,
-        tags: Mapping[str, Any] | None = None,
-        data_class: str = "metric",
-    ) -> bool:
-        """Take one reading; returns True at once. It is stamped now, unless `timestamp` says when.
-
-        `value`: a number, text, bool, dict or list (or a numpy scalar or small array), taken as it is now.
-        Raises UnsupportedValueError (a TypeError) for a value that no wire carries, ConfigurationError (a ValueError)
-        for a name, tags or time that cannot be right, and once AuthenticationError when the gateway refused the key;
-        never anything for the network.
-        """
-        kind = type(value)
-        if (
-            timestamp is None
-            and tags is None
-            and data_class == "metric"
-            and type(metric) is str
-            and metric in self._known
-            and (
-                kind is float
-                or (kind is int and MIN_INT <= value <= MAX_INT)
-                or kind is bool
-                or (kind is str and value.isascii())
-            )
-        ):
-            self._append((metric, value, None, None, "metric", self._runs.current, self._tick()))
-        else:
-            self._append(self._taken(metric, value, timestamp, tags, data_class, self._tick()))
-        if self._intake.alarm is not None:
-            self._intake.alarm()
-        return True
-
-    def event(
-        self, name: str, data: Any, timestamp: Timestamp | None = None, tags: Mapping[str, Any] | None = None
-    ) -> bool:
-        """Take one event: something that happened, with text or an object that says what."""
-        return self.send(name, data, timestamp, tags, "event")
-
-    def send_batch(
-        self,
-        points: Iterable[BatchItem],
-        timestamp: Timestamp | None = None,
-        tags: Mapping[str, Any] | None = None,
-    ) -> bool:
-        """Take readings that belong together, as `(metric, value)` or `(metric, value, timestamp)`; returns True.
-
-        All that have no time of their own get `timestamp`, or one and the same instant. Where some cannot be taken,
-        the others are, and then the first error is raised as `send` would.
-        """
-        tick = self._tick()
-        error: PlexusError | None = None
-        for point in points:
-            try:
-                metric, value, when = _unpacked(point, timestamp)
-                self._append(self._taken(metric, value, when, tags, "metric", tick))
-            except PlexusError as exc:
-                error = error or exc
-        if error is not None:
-            raise error
-        if self._intake.alarm is not None:
-            self._intake.alarm()
-        return True
-
-    def run(
-        self, run_id: str, tags: Mapping[str, object] | None = None, store_frames: bool = False
-    ) -> AbstractContextManager[Run]:
-        """`with px.run("thermal-cycle-001"): …`: points sent inside carry the id, the app hears of start and end."""
-        return self._runs.run(run_id, tags, store_frames)
-
-    # --- commands and video ---------------------------------------------------------------------------------
-
-    def on_command(
-        self,
-        name: str,
-        handler: Handler,
-        *,
-        description: str | None = None,
-        params: Sequence[Mapping[str, Any]] | None = None,
-    ) -> None:
-        """Call `handler(name, params)`, on a thread of its own, when this command comes; what it returns is the answer.
-
-        On a connection that is up already the gateway is greeted again, so that it learns of the command.
-        """
-        self._client.desk.register(name, handler, description=description, params=params)
-        self._client.outbox.want_hello()
-        self._client.worker.wake()
-
-    def send_video_frame(
-        self,
-        frame: Any,
-        camera_id: str = "camera:0",
-        quality: int = 85,
-        timestamp: Timestamp | None = None,
-        *,
-        channels: Channels = "rgb",
-    ) -> bool:
-        """Show one frame live; never waits for the link. One that is not sent yet gives way to the next; returns True.
-
-        `frame`: a JPEG as bytes, an array of uint8, or a Pillow image; see `plexus.device.video.fit_frame`.
-        """
-        jpeg, width, height = fit_frame(frame, quality, channels=channels)
-        if len(jpeg) > MAX_JPEG_BYTES:
-            self._status.frame_too_large(len(jpeg), camera_id)
-        when = take_time(timestamp, camera_id)
-        stamp = self._client.clock.wall_ms(self._tick()) if when is None else when
-        self._client.video.put(VideoFrame(self.source_id, camera_id, jpeg, width, height, round(stamp)))
-        return True
-
-    def stream_camera(self, url: str, camera_id: str = "camera:0", fps: float = 15, quality: int = 85) -> CameraStream:
-        """Stream a camera through ffmpeg until `.set()` or `.stop()` of what is returned, or `close`.
-
-        Raises ConfigurationError for what is no camera's address, and where ffmpeg is not installed.
-        """
-
-        def show(jpeg: bytes) -> None:
-            self.send_video_frame(jpeg, camera_id)
-
-        stream = CameraStream(
-            FfmpegLauncher(),
-            camera_arguments(url, fps, quality),
-            show,
-            run=on_thread("plexus-camera"),
-            now=time.monotonic,
-            wait=threading.Event.wait,
-            random=random.random,
-        )
-        self._cameras.append(stream)
-        return stream
 
     # --- delivery -------------------------------------------------------------------------------------------
 
@@ -344,21 +191,6 @@ class Plexus:
 
     # --- inside ---------------------------------------------------------------------------------------------
 
-    def _taken(
-        self,
-        metric: str,
-        value: Any,
-        timestamp: Timestamp | None,
-        tags: Mapping[str, Any] | None,
-        data_class: str,
-        tick: int,
-    ) -> Reading:
-        reading = take_reading(metric, value, timestamp, tags, data_class, self._runs.current, tick)
-        if len(self._known) >= KNOWN_METRICS:
-            self._known.clear()
-        self._known.add(reading[0])
-        return reading
-
     def _after_fork(self) -> None:
         """In the child there is no uplink: points belong to the parent, and what the child sends is counted."""
         self._closed = True
@@ -371,14 +203,6 @@ class Plexus:
             save_settings(self._settings.home, source_id=source_id)
         except ConfigurationError as exc:
             log.warning("the name %s that the gateway assigned is not kept: %s", source_id, exc)
-
-
-def _unpacked(point: Any, timestamp: Timestamp | None) -> tuple[str, Any, Timestamp | None]:
-    if isinstance(point, (tuple, list)) and len(point) in (2, 3):
-        metric, value, *own = point
-        check_metric(metric)
-        return metric, value, own[0] if own and own[0] is not None else timestamp
-    raise ConfigurationError(f"send_batch takes (metric, value) or (metric, value, timestamp), not {point!r:.80}")
 
 
 def _seconds(timeout: float) -> float:

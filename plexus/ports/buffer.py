@@ -1,23 +1,27 @@
-"""The buffer port: sealed batches that are not acknowledged yet, kept until they are."""
+"""The buffer port: sealed batches that are not acknowledged yet, kept until they are, and losses until they are told."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
+from plexus.domain.loss import Loss
 from plexus.protocol.batch import Batch
 
 
 class Buffer(Protocol):
-    """Keeps batches, oldest first. Used by one thread at a time.
+    """Keeps batches, oldest first, and a record of losses. Used by one thread at a time.
 
     Contract:
     - what `append` took stays until `release` names it, through a restart where the buffer is durable;
     - a release may be forgotten when the process is killed: the batch is there again, under its name;
-    - the order of `oldest` is the order of `append`; name, count and body come back as they went in;
-    - a batch is in it once: appending a name again changes nothing;
+    - the order of `oldest` is the order of `append`; every fact of a batch comes back as it went in;
+    - a batch is in it once: appending a name again changes nothing; `rewrite` changes content, never order;
     - never more points than its bound are kept: the oldest batches make room, and `append` returns them in order, the
       new one too when it is larger than the bound alone: nothing leaves unseen;
+    - what had to make room is in `losses`, under "buffer_full", from the same instant on and as durably, unless it is
+      named in `spared`; losses that the batch itself declared are taken back into `losses` as they were;
+    - a loss stays until a batch that declares it is kept (`declare`), in one step: told once, never forgotten;
     - the cost of `append` and of `oldest` does not grow with what is kept; counts are kept, not counted;
     - a failure of the storage is a BufferFault naming the file, after which what was kept is still kept.
     """
@@ -32,16 +36,42 @@ class Buffer(Protocol):
         """How many points are kept."""
         ...
 
-    def append(self, batches: Iterable[Batch]) -> list[Batch]:
-        """Keep these, all or none, durable on return where the buffer is; returns what had to make room."""
+    def append(self, batches: Iterable[Batch], spared: Iterable[Batch] = ()) -> list[Batch]:
+        """Keep these, all or none, durable on return where the buffer is; returns what had to make room.
+
+        Those of `spared` are on their way: where one makes room, whether it is lost is for the link to say.
+        """
         ...
 
     def oldest(self, skip: int, count: int) -> list[Batch]:
         """Up to `count` batches in order of age, after passing over the `skip` oldest."""
         ...
 
+    def rewrite(self, batches: Iterable[Batch]) -> None:
+        """Put these in the place of the batches of the same names, all or none; one that is not there is passed over.
+
+        Durable on return where the buffer is: the next that is sent under this name has this content.
+        """
+        ...
+
+    def replace(self, old: Iterable[Batch], new: Iterable[Batch]) -> list[Batch]:
+        """Keep the new ones, at the young end, and forget the old, in one step; returns what had to make room."""
+        ...
+
     def release(self, batches: Iterable[Batch]) -> None:
         """Forget these, which are delivered or given up; one that is not there is passed over."""
+        ...
+
+    def lose(self, losses: Iterable[Loss]) -> None:
+        """Record these losses, added to those of the same reason; durable on return where the buffer is."""
+        ...
+
+    def losses(self) -> Sequence[Loss]:
+        """What was lost and is in no batch that declares it yet, one for each reason."""
+        ...
+
+    def declare(self, batch: Batch) -> list[Batch]:
+        """Keep `batch`, and take what its `losses` say off the record, in one step; returns what had to make room."""
         ...
 
     def close(self) -> None:

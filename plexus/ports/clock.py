@@ -9,11 +9,21 @@ class Clock(Protocol):
     """Two clocks of one machine. Every method may be called by any thread.
 
     Contract:
-    - `tick` never goes back;
+    - `tick` never goes back, and goes on across processes of one boot;
     - `wall_ms` is even: times are as far apart as their ticks until the next `correct`, whatever happens to the
       machine's own clock;
     - `raw_wall_ms` is that clock, which no `correct` changes.
     """
+
+    @property
+    def boot_id(self) -> str:
+        """Names the boot of the machine, across which ticks can be compared."""
+        ...
+
+    @property
+    def synced(self) -> bool:
+        """Whether `wall_ms` follows a time that was told, or one that needs no telling; False: as the machine says."""
+        ...
 
     def tick(self) -> int:
         """A monotonic stamp in nanoseconds; cheap enough for every `send`."""
@@ -27,10 +37,9 @@ class Clock(Protocol):
         """The machine's own clock now, uncorrected, milliseconds since 1970 UTC."""
         ...
 
-    def correct(self, offset_ms: float) -> None:
-        """Correct by `offset_ms` from now on: the machine's time as it is now, plus it.
+    def correct(self, tick: int, wall_ms: float) -> None:
+        """From now on: it was `wall_ms` at `tick`. Counts for ticks before it too, and replaces a former correction.
 
-        Ticks that were taken before count as well. A second correction replaces the first. A clock that cannot be set
-        ignores it.
+        A clock that cannot be set ignores it.
         """
         ...

@@ -38,10 +38,16 @@ class Transport(Protocol):
         ...
 
     def send(self, message: Message) -> None:
-        """Hand one message over, never waiting for an answer. Raises TransportError.
+        """Hand one message over; never waits, neither for an answer nor for the network. Raises TransportError.
 
-        May block for `open`'s time-out without progress, after which the link breaks.
+        What the network does not take at once is written by later calls of `send` and `receive`. When it takes nothing
+        for `open`'s time-out, the link breaks.
         """
+        ...
+
+    @property
+    def pending(self) -> int:
+        """Bytes that were handed over and that the network has not taken yet; 0 where that is not known."""
         ...
 
     def receive(self, timeout: float) -> Message | None:

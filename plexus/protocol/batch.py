@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 
 from plexus.domain.errors import ProtocolError
+from plexus.domain.loss import Loss
 from plexus.protocol.extensions import NO_FEATURES, Features
 
 _stream = re.compile(r"[0-9a-f]{32}\Z")
@@ -34,12 +35,29 @@ class BatchName:
         return {"stream": self.stream, "n": self.n, "base": self.base, "digest": self.digest}
 
 
+@attrs.frozen
+class Unsynced:
+    """Says that stamps in a batch were made before the clock was ever synchronised, so that they can be put right.
+
+    Attributes:
+        boot_id: the boot of the machine in which they were made; ticks of another boot mean nothing.
+        zero_ms: the wall clock's time (milliseconds since 1970 UTC) at tick 0, by which they were made.
+        made: which points have such a stamp, a bit for each (bit 0 of byte 0 is the first); None: all of them.
+    """
+
+    boot_id: str
+    zero_ms: float
+    made: bytes | None = None
+
+
 @attrs.frozen(eq=False)
 class Batch:
     """A sealed batch: `body` is the encoded JSON array (or another codec's bytes) of `count` points.
 
     `needs` names the extensions without which the body must be fitted before it is sent; `first_ms` and `last_ms`
-    are the lowest and highest timestamp in it, milliseconds since 1970 UTC, for the record of a loss.
+    are the lowest and highest timestamp in it, milliseconds since 1970 UTC, for the record of a loss. `unsynced` is set
+    until its stamps are put right, which is before it is sent for the first time and never after. A batch with `losses`
+    declares what had to be dropped (extension `gaps`); it may have no points.
     """
 
     stream: str
@@ -50,6 +68,8 @@ class Batch:
     needs: Features = NO_FEATURES
     first_ms: float = 0.0
     last_ms: float = 0.0
+    unsynced: Unsynced | None = None
+    losses: tuple[Loss, ...] = ()
 
     def name(self, base: int) -> BatchName:
         """The name to send, given the lowest unacknowledged `n` of its stream."""

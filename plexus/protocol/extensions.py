@@ -14,6 +14,10 @@ BATCH = "batch"
 ANY_METRIC = "any_metric"
 NON_FINITE = "non_finite"
 PRECISION = "precision"
+COLUMNAR = "columnar"
+CLOCK = "clock"
+GAPS = "gaps"
+"""A named batch may declare losses: `"gaps":[{"reason","count","first_ms","last_ms"}]` beside `points` and `batch`."""
 
 Features = frozenset[str]
 """Names of the extensions that both ends agreed on."""

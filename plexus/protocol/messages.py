@@ -41,17 +41,35 @@ Message = Union[str, bytes, HttpRequest, HttpAnswer]
 
 
 @attrs.frozen
-class Ready:
-    """The link can carry batches. `offset_ms` corrects the device's clock, None when the gateway told no time.
+class ClockSample:
+    """The gateway's time once: at `tick` (ns, the device's monotonic clock) it was `wall_ms`, give or take `error_ms`.
 
-    `offset_error_ms` is half the round trip that measured it. `confirms` says whether deliveries are acknowledged.
+    `error_ms` is half the round trip that measured it.
+    """
+
+    tick: int
+    wall_ms: float
+    error_ms: float
+
+
+@attrs.frozen
+class Ready:
+    """The link can carry batches. `clock` is None when the gateway told no time.
+
+    `confirms` says whether deliveries are acknowledged.
     """
 
     source_id: str
     features: Features
     confirms: bool
-    offset_ms: float | None = None
-    offset_error_ms: float = 0.0
+    clock: ClockSample | None = None
+
+
+@attrs.frozen
+class ClockSampled:
+    """The gateway's time was asked for once more (extension `clock`)."""
+
+    sample: ClockSample
 
 
 @attrs.frozen
@@ -122,7 +140,9 @@ class Ended:
     goodbye: bool = False
 
 
-DeviceEvent = Union[Ready, Delivered, Refused, Rewound, Forked, AuthRefused, CommandArrived, Notice, Ended]
+DeviceEvent = Union[
+    Ready, ClockSampled, Delivered, Refused, Rewound, Forked, AuthRefused, CommandArrived, Notice, Ended
+]
 
 
 class UplinkSession(Protocol):

@@ -177,7 +177,7 @@ class TestGoodbye:
 
 
 class TestPassingOver:
-    @pytest.mark.parametrize("message", ['{"type":"newer_than_us","x":1}', '{"type":"command_run","run_id":"1"}'])
+    @pytest.mark.parametrize("message", ['{"type":"newer_than_us","x":1}', '{"type":"from_the_future","run_id":"1"}'])
     def test_unknown_frames_change_nothing_on_either_side(self, message: str) -> None:
         pair = opened()
         before = len(pair.gateway_events), len(pair.device_events), len(pair.said_by_gateway)
