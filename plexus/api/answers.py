@@ -16,7 +16,7 @@ from cattrs.gen import make_dict_structure_fn, override
 from plexus.domain.errors import ProtocolError
 from plexus.domain.event import Event
 from plexus.domain.series import BucketSeries, FleetMetrics, FleetSeries, QueryResult, Series
-from plexus.domain.source import FleetHealth, Source
+from plexus.domain.source import Delivery, FleetHealth, Source
 from plexus.domain.values import Value, is_number
 from plexus.protocol import jsontext
 from plexus.protocol.live import read_value
@@ -62,6 +62,11 @@ def sources(body: bytes) -> list[Source]:
 def source(body: bytes) -> Source:
     """One source."""
     return _read(body, Source)
+
+
+def delivery(body: bytes) -> Delivery:
+    """How what a source sent came in."""
+    return _read(body, Delivery)
 
 
 def metric_names(body: bytes) -> list[str]:

@@ -69,6 +69,11 @@ def source(source_id: str) -> Request:
     return Request("GET", _source_path(source_id))
 
 
+def delivery(source_id: str) -> Request:
+    """The delivery ledger of a source."""
+    return Request("GET", f"{_source_path(source_id)}/delivery")
+
+
 def metric_names(source_id: str) -> Request:
     """The names of a source's metrics."""
     return Request("GET", f"{_source_path(source_id)}/metrics")

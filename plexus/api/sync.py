@@ -32,7 +32,7 @@ from plexus.domain.errors import ConfigurationError, ProtocolError, TransportErr
 from plexus.domain.event import Event
 from plexus.domain.live import LivePoint, StreamNotice
 from plexus.domain.series import FleetMetrics, QueryResult
-from plexus.domain.source import FleetHealth, Source
+from plexus.domain.source import Delivery, FleetHealth, Source
 from plexus.domain.values import Value
 from plexus.protocol import live
 
@@ -113,6 +113,10 @@ class Sources:
     def get(self, source_id: str) -> Source:
         """One source; NotFoundError if it never sent."""
         return self._link.ask(requests.source(source_id), answers.source)
+
+    def delivery(self, source_id: str) -> Delivery:
+        """What of this source was lost on the way, by reason, and what came twice and was stored once."""
+        return self._link.ask(requests.delivery(source_id), answers.delivery)
 
 
 class Metrics:

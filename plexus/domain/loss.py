@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, MutableMapping
+
 import attrs
 
 
@@ -26,3 +28,10 @@ class Loss:
         firsts = [ms for ms in (self.first_ms, other.first_ms) if ms is not None]
         lasts = [ms for ms in (self.last_ms, other.last_ms) if ms is not None]
         return Loss(self.reason, self.count + other.count, min(firsts, default=None), max(lasts, default=None))
+
+
+def merged(record: MutableMapping[str, Loss], losses: Iterable[Loss]) -> None:
+    """Add losses to a record that keeps one for each reason."""
+    for loss in losses:
+        known = record.get(loss.reason)
+        record[loss.reason] = loss if known is None else known.with_more(loss)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import attrs
+
+from plexus.domain.loss import Loss
 
 
 @attrs.frozen
@@ -26,3 +30,26 @@ class FleetHealth:
 
     sources_total: int
     sources_online: int
+
+
+@attrs.frozen
+class Delivery:
+    """The delivery ledger of one source: what was lost on the way, and what came twice and was stored once.
+
+    Attributes:
+        source_id: the source.
+        lost: how many points its devices had to drop, as far as they could say so yet.
+        gaps: those losses, one for each reason; kept as long as the points are.
+        batches: named batches that were stored, since the gateway started; the following too.
+        duplicates: batches that were known already: acknowledged, and not stored again.
+        gaps_refused: batches that came while one before them was missing, and were asked for again.
+        forks: batches whose name was taken by other content.
+    """
+
+    source_id: str
+    lost: int
+    gaps: Sequence[Loss]
+    batches: int
+    duplicates: int
+    gaps_refused: int
+    forks: int

@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 import attrs
 
 from plexus.domain.errors import StoreError
+from plexus.gateway.deliveries import DeliveryBook
 from plexus.ports.bus import Bus
 from plexus.ports.store import Receipt, Store, Submission
 
@@ -76,6 +77,7 @@ class Committer:
         self._task: asyncio.Task[None] | None = None
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="plexus-writer")
         self.counters = CommitCounters()
+        self.deliveries = DeliveryBook()
 
     def start(self) -> None:
         """Begin to commit; on the event loop."""
@@ -172,6 +174,7 @@ class Committer:
         stored: list[Submission] = []
         for (submission, future), receipt in answers:
             self.counters.points += receipt.stored
+            self.deliveries.note(submission, receipt)
             if not future.done():
                 future.set_result(receipt)
             if receipt.verdict == "store" and len(submission.columns):

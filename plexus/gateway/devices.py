@@ -168,10 +168,10 @@ class DeviceSocket:
     # --- telemetry -------------------------------------------------------------------------------------------
 
     def _decode(self, message: str | bytes, envelope: frames.Envelope) -> frames.Frame:
-        frame = decoding.parse(message, envelope)
+        limit = self._core.limits.message_points
+        frame = decoding.parse(message, envelope, limit)
         if not isinstance(frame, frames.Telemetry):
             return frame
-        limit = self._core.limits.message_points
         if frame.decoded.total > limit:
             raise ProtocolError(f"points must be at most {limit} a message", field="points")
         if self._key is not None and self._key.source_id is not None:
@@ -184,7 +184,7 @@ class DeviceSocket:
         if not len(columns) and event.batch is None:
             self._session.settle(event.ticket, Settlement("store"), self._core.monotonic())
             return
-        submission = Submission(self._org, self._source_id, columns, self._arrival_ns, event.batch)
+        submission = Submission(self._org, self._source_id, columns, self._arrival_ns, event.batch, event.gaps)
         self._unsettled_points += len(columns)
         future = self._core.committer.enqueue(submission)
         future.add_done_callback(functools.partial(self._committed, event))

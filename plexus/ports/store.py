@@ -13,6 +13,7 @@ from typing import Protocol
 import attrs
 
 from plexus.domain.event import Event
+from plexus.domain.loss import Loss
 from plexus.domain.series import BucketSeries, Series
 from plexus.domain.values import Value
 from plexus.protocol.batch import BatchName
@@ -22,13 +23,17 @@ from plexus.protocol.ledger import Verdict
 
 @attrs.frozen
 class Submission:
-    """Points that arrived together, stored all or none. `source_id` is the session's or the envelope's."""
+    """Points that arrived together, stored all or none. `source_id` is the session's or the envelope's.
+
+    `losses` are what the device declares, under the batch's name, to have dropped: kept once, as points are.
+    """
 
     org: str
     source_id: str
     columns: Columns
     arrival_ns: int
     batch: BatchName | None = None
+    losses: Sequence[Loss] = ()
 
 
 @attrs.frozen
@@ -76,6 +81,8 @@ class Store(Protocol):
       type: 1, 1.0, True and "1" are four values, NaN and -0.0 stay what they are;
     - series are ascending in time; equal times keep the order of commit;
     - metrics and events (by the point's class) are kept apart: `raw`, `buckets`, `names`, `latest` see metrics only;
+    - declared losses are kept with the points, by the submission's source, and only under a batch's name: without one
+      nobody could tell a repeat from a second loss;
     - what has nothing to show (a metric without a value in the window, a bucket, a source) is left out of an answer;
     - a method that cannot answer raises StoreError, also after `close`.
     """
@@ -119,6 +126,10 @@ class Store(Protocol):
         self, org: str, source_id: str, window: Window, name: str | None, limit: int, *, newest: bool
     ) -> list[Event]:
         """Events in ascending time; when there are more than `limit`, the oldest ones, or with `newest` the newest."""
+        ...
+
+    def losses(self, org: str, source_id: str) -> Sequence[Loss]:
+        """What the source's devices declared to have dropped, one for each reason, sorted by it."""
         ...
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ from plexus.adapters.store.embedded import EmbeddedStore
 from plexus.adapters.store.memory import MemoryStore
 from plexus.domain.errors import StoreError
 from plexus.domain.event import Event
+from plexus.domain.loss import merged
 from plexus.domain.series import BucketSeries
 from plexus.domain.values import Value
 from plexus.ports.store import RawSeries, Receipt, Store, Submission, Window
@@ -56,6 +57,17 @@ class StoresRepeats(MemoryStore):
         receipts = super().commit(group)
         repeated = [one for one, receipt in zip(group, receipts, strict=True) if receipt.verdict == "duplicate"]
         super().commit([attrs.evolve(one, batch=None) for one in repeated])
+        return receipts
+
+
+class CountsALossTwice(MemoryStore):
+    """A repeat's losses are added again."""
+
+    def commit(self, group: Sequence[Submission]) -> list[Receipt]:
+        receipts = super().commit(group)
+        for item, receipt in zip(group, receipts, strict=True):
+            if receipt.verdict == "duplicate":
+                merged(self._orgs[item.org].losses[item.source_id], item.losses)
         return receipts
 
 
@@ -276,10 +288,18 @@ TIES = "test_a_limit_keeps_the_oldest_or_the_newest_in_ascending_order"
                 "test_what_was_not_stored_is_no_sign_of_a_source",
             },
         ),
-        (MovesTheWatermarkOnFailure, {"test_a_group_that_fails_moves_no_watermark"}),
+        (CountsALossTwice, {"test_a_declared_loss_is_kept_once_however_often_it_comes"}),
+        (
+            MovesTheWatermarkOnFailure,
+            {"test_a_group_that_fails_moves_no_watermark", "test_a_loss_of_a_group_that_fails_is_not_kept"},
+        ),
         (
             StoresHalfAGroup,
-            {"test_a_group_that_fails_stores_nothing", "test_a_group_that_fails_moves_no_watermark"},
+            {
+                "test_a_group_that_fails_stores_nothing",
+                "test_a_group_that_fails_moves_no_watermark",
+                "test_a_loss_of_a_group_that_fails_is_not_kept",
+            },
         ),
         (CrossesOrganisations, {"test_organisations_never_see_each_other"}),
         (SharesStreams, {"test_streams_of_two_organisations_never_meet"}),

@@ -33,7 +33,7 @@ from plexus import (
 )
 from plexus.domain.live import LivePoint
 from plexus.domain.series import BucketSeries, FleetMetrics, QueryResult, Series
-from plexus.domain.source import FleetHealth, Source
+from plexus.domain.source import Delivery, FleetHealth, Source
 
 if TYPE_CHECKING:
     from typing_extensions import assert_type
@@ -106,6 +106,7 @@ def a_reader_asks() -> None:
     with PlexusAPI() as api:
         assert_type(api.sources.list(), list[Source])
         assert_type(api.sources.get("drone-01"), Source)
+        assert_type(api.sources.delivery("drone-01"), Delivery)
         assert_type(api.metrics.names("drone-01"), list[str])
         result = api.metrics.query("drone-01", ["battery.voltage"], last="1h")
         assert_type(result, QueryResult)

@@ -15,6 +15,7 @@ import attrs
 
 from plexus.domain.errors import StoreError
 from plexus.domain.event import Event
+from plexus.domain.loss import Loss, merged
 from plexus.domain.series import BucketSeries, Series
 from plexus.domain.values import MAX_INT, MIN_INT, Value, is_number
 from plexus.ports.store import RawSeries, Receipt, Submission, Window
@@ -37,6 +38,7 @@ class _Row:
 class _Organisation:
     rows: list[_Row] = attrs.field(factory=list)
     seen_ns: dict[str, int] = attrs.field(factory=dict)
+    losses: dict[str, dict[str, Loss]] = attrs.field(factory=lambda: defaultdict(dict))
 
 
 class MemoryStore:
@@ -60,6 +62,8 @@ class MemoryStore:
                 org = self._orgs[item.org]
                 org.rows.extend(new)
                 org.seen_ns.update({row.source_id: item.arrival_ns for row in new})
+                if item.batch is not None:
+                    merged(org.losses[item.source_id], item.losses)
             self._streams.update({key: draft.settle() for key, draft in drafts.items() if draft.moved})
             return receipts
 
@@ -114,6 +118,12 @@ class MemoryStore:
         ]
         chosen = rows[max(0, len(rows) - limit) :] if newest else rows[:limit]
         return [Event(row.metric, row.value, _ms(row.t_ns), row.tags, row.source_id) for row in chosen]
+
+    def losses(self, org: str, source_id: str) -> Sequence[Loss]:
+        """What the source's devices declared to have dropped."""
+        with self._lock:
+            self._check_open()
+            return [loss for _reason, loss in sorted(self._orgs[org].losses[source_id].items())]
 
     def close(self) -> None:
         """Answer no more."""

@@ -21,6 +21,7 @@ from plexus.gateway.rest.caller import PUBLIC, QUESTIONS_AT_ONCE, Caller, check_
 ROUTES = (
     sources.list_sources,
     sources.get_source,
+    sources.get_delivery,
     sources.register_source,
     sources.devices_moved,
     metrics.metric_names,

@@ -13,7 +13,7 @@ from litestar.response import Redirect
 
 from plexus.domain.errors import QueryError
 from plexus.domain.names import GATEWAY_SOURCE_ID_RULE, MAX_SOURCE_ID_BYTES, is_gateway_source_id
-from plexus.domain.source import Source
+from plexus.domain.source import Delivery, Source
 from plexus.gateway.asgi import HttpError
 from plexus.gateway.rest.answers import Sources
 from plexus.gateway.rest.caller import READ, WRITE, Asking
@@ -57,6 +57,23 @@ async def list_sources(caller: Asking, status: Status = None) -> Sources:
 async def get_source(caller: Asking, source_id: FromPath[str]) -> Source:
     """One source."""
     return await caller.source(source_id)
+
+
+@get("/v1/sources/{source_id:str}/delivery", opt=READ, responses=REFUSALS)
+async def get_delivery(caller: Asking, source_id: FromPath[str]) -> Delivery:
+    """The delivery ledger of one source: what was lost on the way, and what came twice and was stored once."""
+    source = await caller.source(source_id)
+    gaps = list(await caller.ask(caller.core.store.losses, caller.org, source.source_id))
+    counted = caller.core.committer.deliveries.of(caller.org, source.source_id)
+    return Delivery(
+        source_id=source.source_id,
+        lost=sum(gap.count for gap in gaps),
+        gaps=gaps,
+        batches=counted.batches,
+        duplicates=counted.duplicates,
+        gaps_refused=counted.gaps_refused,
+        forks=counted.forks,
+    )
 
 
 @post("/api/sources", opt=WRITE, status_code=201, responses=REFUSALS)

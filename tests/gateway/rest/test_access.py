@@ -16,6 +16,7 @@ from tests.gateway.rest.house import EVERYTHING, House, key
 SOURCE = "/v1/sources/rig"
 BY_SOURCE: list[tuple[str, str, str, Any]] = [
     ("GET", SOURCE, "read", None),
+    ("GET", f"{SOURCE}/delivery", "read", None),
     ("GET", f"{SOURCE}/metrics", "read", None),
     ("GET", f"{SOURCE}/metrics/latest", "read", None),
     ("GET", f"{SOURCE}/metrics/query?last=1h", "read", None),

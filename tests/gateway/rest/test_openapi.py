@@ -9,6 +9,7 @@ from tests.gateway.rest.house import House
 ROUTES = {
     "/v1/sources": {"get"},
     "/v1/sources/{source_id}": {"get"},
+    "/v1/sources/{source_id}/delivery": {"get"},
     "/v1/sources/{source_id}/metrics": {"get"},
     "/v1/sources/{source_id}/metrics/latest": {"get"},
     "/v1/sources/{source_id}/metrics/query": {"get"},

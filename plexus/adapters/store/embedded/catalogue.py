@@ -13,7 +13,8 @@ from typing import Any
 
 import attrs
 
-from plexus.adapters.store.embedded.record import Block, spread, tags_of
+from plexus.adapters.store.embedded.record import Block, Lost, spread, tags_of
+from plexus.domain.loss import Loss, merged
 from plexus.domain.values import Value
 
 
@@ -69,6 +70,7 @@ class Catalogue:
         self._next_id = itertools.count(1).__next__
         self._orgs: dict[str, _Organisation] = {}
         self._latest: dict[int, tuple[int, Value]] = {}
+        self._losses: dict[tuple[str, str], dict[str, Loss]] = {}
 
     def absorb(self, block: Block) -> tuple[Part, Part]:
         """Take note of a block; returns its metrics and its events."""
@@ -83,6 +85,15 @@ class Catalogue:
             metrics, events = _split(org, block)
         self._note_latest(metrics)
         return metrics, events
+
+    def note_loss(self, lost: Lost) -> None:
+        """A device declared a loss."""
+        record = self._losses.setdefault((lost.org, lost.source_id), {})
+        merged(record, [Loss(lost.reason, lost.count, lost.first_ms, lost.last_ms)])
+
+    def losses(self, org: str, source_id: str) -> list[Loss]:
+        """What was declared of a source, sorted by reason."""
+        return [loss for _reason, loss in sorted(self._losses.get((org, source_id), {}).items())]
 
     def sources(self, org: str) -> dict[str, int]:
         """When each source was heard, ns."""

@@ -19,7 +19,7 @@ import attrs
 
 from plexus.adapters.store.embedded.catalogue import Catalogue
 from plexus.adapters.store.embedded.hot import ROW_GROUP, HotTable, Rows
-from plexus.adapters.store.embedded.record import Block, Record, unpack
+from plexus.adapters.store.embedded.record import Block, Lost, Record, unpack
 from plexus.domain.errors import StoreError
 
 MAX_QUEUED = 1_000_000
@@ -55,6 +55,7 @@ class Newest:
         self._queue: deque[_Queued] = deque()
         self._fresh: deque[_Queued] = deque()
         self._fresh_points = 0
+        self._lost: deque[Lost] = deque()
         self._added = 0
         self._absorbed = 0
         self._catalogue = Catalogue()
@@ -64,6 +65,8 @@ class Newest:
 
     def add(self, record: Record, body: bytes) -> None:
         """Show a committed record to the questions from now on. Never raises StoreError: it is committed."""
+        for lost in record.lost:
+            self._lost.append(lost)
         if not record.blocks:
             return
         queued = _Queued(body, record.points, record.blocks)
@@ -86,6 +89,8 @@ class Newest:
             if self._closed:
                 raise StoreError("the store is closed")
             self._absorb(0)
+            while self._lost:
+                self._catalogue.note_loss(self._lost.popleft())
             yield self._catalogue
 
     @contextlib.contextmanager

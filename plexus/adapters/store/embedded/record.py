@@ -64,11 +64,23 @@ class Step(msgspec.Struct, array_like=True):
     seen_ns: int
 
 
+class Lost(msgspec.Struct, array_like=True):
+    """What a device declared, under a batch's name, to have dropped for one reason; see `plexus.domain.loss`."""
+
+    org: str
+    source_id: str
+    reason: str
+    count: int
+    first_ms: Union[float, None]
+    last_ms: Union[float, None]
+
+
 class Record(msgspec.Struct, array_like=True):
-    """One row."""
+    """One row. `lost` came later than the others: a row without it is read as one with none."""
 
     blocks: list[Block]
     steps: list[Step]
+    lost: list[Lost] = []
 
     @property
     def points(self) -> int:
@@ -96,6 +108,16 @@ def gather(stored: Sequence[Submission]) -> list[Block]:
             small.setdefault(submission.org, []).append(submission)
     blocks.extend(map(_block, small.values()))
     return blocks
+
+
+def declared(stored: Sequence[Submission]) -> list[Lost]:
+    """The losses that these submissions declare."""
+    return [
+        Lost(submission.org, submission.source_id, loss.reason, loss.count, loss.first_ms, loss.last_ms)
+        for submission in stored
+        if submission.batch is not None
+        for loss in submission.losses
+    ]
 
 
 def spread(value: Union[list[Any], str, None], count: int) -> list[Any]:

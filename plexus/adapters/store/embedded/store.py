@@ -12,6 +12,7 @@ from plexus.adapters.store.embedded.journal import Journal, Row
 from plexus.adapters.store.embedded.newest import Newest
 from plexus.adapters.store.embedded.streams import Key, Streams
 from plexus.domain.event import Event
+from plexus.domain.loss import Loss
 from plexus.domain.series import BucketSeries
 from plexus.domain.values import Value
 from plexus.ports.store import RawSeries, Receipt, Submission, Window
@@ -53,7 +54,7 @@ class EmbeddedStore:
                     record.Step(*key, draft.state.source_id, draft.watermark, draft.prints, seen_ns[key])
                     for key, draft in moved.items()
                 ]
-                row = record.Record(blocks, steps)
+                row = record.Record(blocks, steps, record.declared(stored))
                 body = record.pack(row)
                 leaving = self._streams.leaving(moved)
                 seq = self._journal.append(body, row.points, leaving)
@@ -110,6 +111,11 @@ class EmbeddedStore:
         sql = queries.NEWEST_EVENTS if newest else queries.OLDEST_EVENTS
         rows = self._newest.hot.ask(sql, [list(picked), *queries.bounds(window), limit])
         return queries.events(reversed(rows) if newest else rows, picked)
+
+    def losses(self, org: str, source_id: str) -> Sequence[Loss]:
+        """What the source's devices declared to have dropped."""
+        with self._newest.catalogue() as catalogue:
+            return catalogue.losses(org, source_id)
 
     def close(self) -> None:
         """Let go of the directory; what is stored is stored."""

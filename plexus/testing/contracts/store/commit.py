@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
+from plexus.domain.loss import Loss
 from plexus.ports.store import Receipt, Store, Submission
 from plexus.protocol.ledger import DIGESTS_KEPT
 from plexus.testing.contracts.store.suite import (
@@ -129,6 +130,37 @@ class CommitContract(StoreSuite):
             assert store.commit([submission(("rpm", 0, 1.5), batch=named(2))]) == [Receipt("store", 1, 2)]
             assert list(store.sources("acme")) == ["rig-01"]
 
+    def test_a_declared_loss_is_kept_once_however_often_it_comes(self) -> None:
+        with self.store() as store:
+            gap = submission(batch=named(1), losses=[Loss("buffer_full", 7, 10.0, 20.0)])
+            store.commit([gap])
+            assert store.commit([gap]) == [Receipt("duplicate", 0, 1)]
+            assert list(store.losses("acme", "rig-01")) == [Loss("buffer_full", 7, 10.0, 20.0)]
+
+    def test_losses_add_up_by_reason_over_streams(self) -> None:
+        with self.store() as store:
+            store.commit([submission(batch=named(1), losses=[Loss("refused", 1), Loss("buffer_full", 2, 10.0, 20.0)])])
+            store.commit([submission(batch=named(1, stream="f" * 32), losses=[Loss("buffer_full", 3, 5.0, 15.0)])])
+            found = list(store.losses("acme", "rig-01"))
+            assert found == [Loss("buffer_full", 5, 5.0, 20.0), Loss("refused", 1)]
+
+    def test_a_loss_of_a_group_that_fails_is_not_kept(self) -> None:
+        with self.store() as store:
+            gap = submission(batch=named(1), losses=[Loss("buffer_full", 7)])
+            assert self._fails(store, [gap, submission(("bad", 0, object()))])
+            assert list(store.losses("acme", "rig-01")) == []
+
+    def test_a_loss_without_a_batch_name_is_passed_over(self) -> None:
+        with self.store() as store:
+            store.commit([submission(("rpm", 0, 1.5), losses=[Loss("buffer_full", 7)])])
+            assert list(store.losses("acme", "rig-01")) == []
+
+    def test_losses_of_other_sources_and_organisations_are_theirs(self) -> None:
+        with self.store() as store:
+            store.commit([submission(batch=named(1), losses=[Loss("buffer_full", 7)])])
+            assert list(store.losses("acme", "rig-02")) == []
+            assert list(store.losses("globex", "rig-01")) == []
+
     def test_streams_of_two_organisations_never_meet(self) -> None:
         with self.store() as store:
             store.commit([submission(("rpm", 0, 1.5), batch=named(1))])
@@ -181,6 +213,7 @@ class CommitContract(StoreSuite):
                 lambda: store.raw("acme", "rig-01", None, ALWAYS, 10),
                 lambda: store.buckets("acme", None, None, ALWAYS, 60_000),
                 lambda: store.events("acme", "rig-01", ALWAYS, None, 10, newest=True),
+                lambda: store.losses("acme", "rig-01"),
             ):
                 assert refuses(question)
 

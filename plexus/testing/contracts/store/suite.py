@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any, Union
 
 from plexus.domain.errors import StoreError
+from plexus.domain.loss import Loss
 from plexus.domain.series import BucketSeries
 from plexus.ports.store import Store, Submission, Window
 from plexus.protocol.batch import BatchName
@@ -45,9 +46,10 @@ def submission(
     is_event: bool = False,
     batch: BatchName | None = None,
     arrival_ns: int = 1,
+    losses: Sequence[Loss] = (),
 ) -> Submission:
     """A submission of one source's points."""
-    return Submission(org, source_id, columns(items, source_id, is_event=is_event), arrival_ns, batch)
+    return Submission(org, source_id, columns(items, source_id, is_event=is_event), arrival_ns, batch, losses)
 
 
 def named(n: int, base: int = 1, *, stream: str = STREAM, digest: str | None = None) -> BatchName:
