@@ -17,12 +17,15 @@ from plexus._version import __version__
 if TYPE_CHECKING:
     from plexus.api import PlexusAPI
     from plexus.client import Plexus, RetryConfig, Stats, WebSocketTransport, read_mjpeg_frames
+    from plexus.client.logs import LogHandler
+    from plexus.device.commandruns import CommandRun
     from plexus.domain.errors import (
         ApiError,
         AuthenticationError,
         CommandDeclarationError,
         CommandParamError,
         ConfigurationError,
+        DataLossError,
         DeliveryError,
         NotFoundError,
         PlexusError,
@@ -30,10 +33,11 @@ if TYPE_CHECKING:
     )
     from plexus.domain.event import Event
     from plexus.domain.live import LivePoint
+    from plexus.domain.loss import Loss
     from plexus.domain.point import Point
     from plexus.domain.run import Run
     from plexus.domain.series import BucketSeries, QueryResult, Series
-    from plexus.domain.source import Source
+    from plexus.domain.source import Delivery, Source
     from plexus.gateway import Gateway
 
 _HOMES = {
@@ -42,11 +46,16 @@ _HOMES = {
     "BucketSeries": "plexus.domain.series",
     "CommandDeclarationError": "plexus.domain.errors",
     "CommandParamError": "plexus.domain.errors",
+    "CommandRun": "plexus.device.commandruns",
     "ConfigurationError": "plexus.domain.errors",
+    "DataLossError": "plexus.domain.errors",
+    "Delivery": "plexus.domain.source",
     "DeliveryError": "plexus.domain.errors",
     "Event": "plexus.domain.event",
     "Gateway": "plexus.gateway",
     "LivePoint": "plexus.domain.live",
+    "LogHandler": "plexus.client.logs",
+    "Loss": "plexus.domain.loss",
     "NotFoundError": "plexus.domain.errors",
     "Plexus": "plexus.client",
     "PlexusAPI": "plexus.api",
@@ -69,11 +78,16 @@ __all__ = [
     "BucketSeries",
     "CommandDeclarationError",
     "CommandParamError",
+    "CommandRun",
     "ConfigurationError",
+    "DataLossError",
+    "Delivery",
     "DeliveryError",
     "Event",
     "Gateway",
     "LivePoint",
+    "LogHandler",
+    "Loss",
     "NotFoundError",
     "Plexus",
     "PlexusAPI",

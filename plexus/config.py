@@ -8,7 +8,6 @@ How the four addresses follow from one another is told in `plexus.adapters.setti
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ import attrs
 from plexus.adapters.settings.addresses import HOSTS, resolve, shows_the_key
 from plexus.adapters.settings.choices import Choice, first
 from plexus.adapters.settings.file import SettingsFile
+from plexus.adapters.settings.hardware import hardware_id, is_another_machine
 from plexus.domain.errors import ConfigurationError
 from plexus.domain.names import KEY_PREFIX, check_source_id, is_gateway_source_id
 
@@ -38,6 +38,9 @@ FILE_FIELDS = frozenset(
     }
 )
 """What `save_settings` writes; other fields of the file are left alone."""
+
+HARDWARE, COPIED = "hardware_id", "copied"
+"""Fields of the file that nobody sets: the machine it is on, and that it came from another one."""
 
 _ENVIRONMENT: Mapping[str, str] = {
     "gateway_url": "PLEXUS_GATEWAY_URL",
@@ -174,6 +177,8 @@ def describe(settings: Settings) -> str:
 
 def mask(api_key: str) -> str:
     """A key as it may be shown: enough to tell two apart, nothing to guess from."""
+    import hashlib  # it loads OpenSSL, for what only a person asks for
+
     prefix = KEY_PREFIX if api_key.startswith(KEY_PREFIX) else ""
     return f"{prefix}… (sha256 {hashlib.sha256(api_key.encode()).hexdigest()[:8]})"
 
@@ -212,8 +217,49 @@ def forget_key(home: Path) -> bool:
 
 
 def ensure_install_id(settings: Settings) -> str:
-    """This installation's id: 32 hex digits, made and kept on first use; PLEXUS_INSTALL_ID wins."""
-    return settings.install_id or _made_once(settings.home, "install_id", os.urandom(16).hex())
+    """This installation's id: 32 hex digits, made and kept on first use; PLEXUS_INSTALL_ID wins.
+
+    With it the machine is kept, where that has a name (`plexus.adapters.settings.hardware`). On another machine the
+    file is a copy: it gets an id of its own, with a warning, so that the gateway tells the two apart, and `was_copied`
+    is True from then on.
+    """
+    if settings.origins.get("install_id") == "PLEXUS_INSTALL_ID" and settings.install_id:
+        return settings.install_id
+    here = hardware_id()
+    if settings.install_id and here is None:
+        return settings.install_id
+    made = os.urandom(16).hex()
+
+    def fill(content: dict[str, Any]) -> None:
+        kept = content.get("install_id") or settings.install_id
+        if kept and is_another_machine(content.get(HARDWARE), here):
+            log.warning(
+                "%s comes from another machine, a copied or moved card: this one gets an install id of its own, and "
+                "the gateway may give it another name; what waits in its spool is sent under the former name",
+                settings.home,
+            )
+            kept, content[COPIED] = None, True
+        content["install_id"] = kept or made
+        if here is not None:
+            content[HARDWARE] = here
+
+    try:
+        return str(SettingsFile(settings.home).change(fill)["install_id"])
+    except ConfigurationError as exc:
+        if settings.install_id and isinstance(exc.__cause__, OSError):
+            # A read-only disk, on which an id was kept before.
+            return settings.install_id
+        return _unkept(exc, "install_id", made)
+
+
+def was_copied(home: Path) -> bool:
+    """Whether what waits in the spools of `home` is of the machine that it was copied from."""
+    return SettingsFile(home).read().get(COPIED) is True
+
+
+def copy_is_settled(home: Path) -> None:
+    """What waited is known by its source from now on; raises ConfigurationError naming the file."""
+    SettingsFile(home).change(lambda content: content.pop(COPIED, None))
 
 
 def ensure_source_id(settings: Settings) -> str:
@@ -231,17 +277,21 @@ def _made_once(home: Path, name: str, made: str) -> str:
     try:
         return str(file.change(fill)[name])
     except ConfigurationError as exc:
-        if not isinstance(exc.__cause__, OSError):
-            raise
-        # A read-only disk must not keep a device from sending.
-        log.warning(
-            "%s %s is not kept, so the next start has another one: %s (in a container set PLEXUS_INSTALL_ID and "
-            "pass source_id=)",
-            name,
-            made,
-            exc,
-        )
-        return made
+        return _unkept(exc, name, made)
+
+
+def _unkept(fault: ConfigurationError, name: str, made: str) -> str:
+    """A read-only disk must not keep a device from sending; any other fault is raised."""
+    if not isinstance(fault.__cause__, OSError):
+        raise fault
+    log.warning(
+        "%s %s is not kept, so the next start has another one: %s (in a container set PLEXUS_INSTALL_ID and "
+        "pass source_id=)",
+        name,
+        made,
+        fault,
+    )
+    return made
 
 
 # --- single settings ----------------------------------------------------------------------------------------

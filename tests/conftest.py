@@ -23,8 +23,10 @@ NEED_GATEWAY = [
     "contracts/test_store.py",
     "docs/*",
     "e2e/*",
+    "faults/*",
     "gateway/*",
     "peers/*",
+    "simulation/*",
     "typing/*",
 ]
 collect_ignore_glob = NEED_GATEWAY if sys.version_info < (3, 11) else []

@@ -26,6 +26,28 @@ HEAVY = (
     "polars",
     "asyncio",
 )
+LATE = (
+    "plexus.adapters.camera",
+    "plexus.adapters.runs.memory",
+    "_hashlib",
+    "bz2",
+    "email",
+    "gettext",
+    "http",
+    "httpx",
+    "importlib.metadata",
+    "lzma",
+    "multiprocessing",
+    "shutil",
+    "ssl",
+    "subprocess",
+    "tempfile",
+    "unittest",
+    "urllib.request",
+    "websocket",
+)
+"""What a device that speaks with a gateway on its own network never needs, or not before it is used."""
+
 OTHERS = ("plexus.api", "plexus.gateway", "plexus.cli", "plexus.testing")
 
 A_DEVICE = """
@@ -83,9 +105,20 @@ def test_building_a_device_loads_nothing_of_the_others_and_nothing_heavy(tmp_pat
     assert of(modules, HEAVY) == []
 
 
+def test_a_device_without_a_gateway_has_loaded_no_http_client_either(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    use = 'px.send("battery.voltage", 12.4)\nassert px.flush(30.0, durable=True)'
+    modules = loaded(A_DEVICE.format(settings="", use=use), tmp_path, port)
+    assert of(modules, LATE) == []
+    assert of(modules, HEAVY) == []
+
+
 def test_a_device_that_sends_by_http_loads_httpx_and_nothing_else_that_is_heavy(tmp_path: Path) -> None:
     use = 'px.send("battery.voltage", 12.4)'
-    modules = loaded(A_DEVICE.format(settings=', transport="http"', use=use), tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        modules = loaded(A_DEVICE.format(settings=', transport="http"', use=use), tmp_path, port)
     assert "httpx" in modules
     assert of(modules, OTHERS) == []
     # httpx brings rich along for its own command line, where rich is installed.

@@ -17,7 +17,8 @@ import attrs
 from websocket import ABNF
 
 from plexus.adapters.transport import framing
-from plexus.adapters.transport.dialing import Deadline, dial, split_address
+from plexus.adapters.transport.addresses import split_address
+from plexus.adapters.transport.dialing import Deadline, dial
 from plexus.adapters.transport.faults import explain
 from plexus.adapters.transport.upgrade import upgrade
 from plexus.domain.errors import TransportClosed, TransportError

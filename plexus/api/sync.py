@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from plexus._version import __version__
-from plexus.adapters.transport.dialing import is_loopback
+from plexus.adapters.transport.addresses import is_loopback
 from plexus.adapters.transport.faults import explain
 from plexus.adapters.transport.tls import trust
 from plexus.api import answers, refusals, requests, retry

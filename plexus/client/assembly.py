@@ -15,14 +15,16 @@ from plexus._version import __version__
 from plexus.adapters.buffer.memory import MemoryBuffer
 from plexus.adapters.clock.synced import SyncedClock
 from plexus.adapters.clock.system import SystemClock
+from plexus.adapters.codec.columnar import ColumnarCodec
 from plexus.adapters.codec.json import JsonCodec
 from plexus.adapters.transport.http import RequestTransport
 from plexus.adapters.transport.websocket import SocketTransport
 from plexus.client.spooling import Keeping, keep_for_source, keep_in_file, keep_in_memory
 from plexus.config import Settings, ensure_install_id, ensure_source_id, require_key
 from plexus.device.backlog import Backlog
-from plexus.device.commands import CommandDesk
-from plexus.device.counters import Counters, log
+from plexus.device.burial import Burial
+from plexus.device.commands import CommandDesk, DeskHooks
+from plexus.device.counters import UNREADABLE, Counters, log
 from plexus.device.dispatch import Dispatch
 from plexus.device.fitting import Fitter
 from plexus.device.intake import Intake
@@ -30,12 +32,13 @@ from plexus.device.link import Link
 from plexus.device.links import LinkKeeper
 from plexus.device.outbox import Outbox
 from plexus.device.retrying import RetryConfig
+from plexus.device.rework import Rework
 from plexus.device.sealer import Sealer
 from plexus.device.status import StatusLine
 from plexus.device.uplink import Hooks, Uplink
 from plexus.device.video import VideoOutbox
 from plexus.device.worker import Worker
-from plexus.domain.errors import ConfigurationError
+from plexus.domain.errors import BufferFault, ConfigurationError, PlexusError
 from plexus.ports.buffer import Buffer
 from plexus.ports.clock import Clock
 from plexus.ports.codec import Codec
@@ -49,12 +52,13 @@ PLATFORM = "python-sdk"
 
 @attrs.frozen(kw_only=True)
 class Choices:
-    """What the program asked for, beside the settings."""
+    """What the program asked for, beside the settings. `strict`: nothing is sent before it is on disk."""
 
     transport: str | Transport
     timeout_s: float
     retry: RetryConfig
     max_points: int
+    strict: bool
     buffer_path: Path | None
     buffer: Buffer | None
     clock: Clock | None
@@ -62,10 +66,25 @@ class Choices:
     status: StatusLine
     on_source_id: Callable[[str, str], None]
     """Told the former name and the new one."""
+    on_error: Callable[[PlexusError], None]
+    on_open: Callable[[], None]
+    """Told when a client begins to deliver, in every process that it does so in."""
+
+    def are_for_one_process(self) -> bool:
+        """Whether there is something among them that a process cannot share with its children."""
+        return self.buffer is not None or not isinstance(self.transport, str)
 
 
 class Client:
-    """The parts of one client, put together and not started yet."""
+    """The parts of one client. What takes readings in is there at once; what delivers them, from `open` on.
+
+    A client is opened when it is made; that of a forked child, when it is first used.
+    """
+
+    links: LinkKeeper
+    keeping: Keeping
+    uplink: Uplink
+    worker: Worker
 
     def __init__(self, settings: Settings, choices: Choices) -> None:
         self.api_key = require_key(settings)
@@ -73,33 +92,111 @@ class Client:
         self.clock = choices.clock or SyncedClock(SystemClock())
         self.counters = Counters()
         self.intake = Intake(self.clock, self.counters)
-        self.outbox = Outbox()
-        self.video = VideoOutbox()
-        self.desk = CommandDesk(self.outbox.answer, on_thread("plexus-command"))
+        self.outbox = Outbox(self._wake)
+        self.video = VideoOutbox(self._wake)
+        hooks = DeskHooks(self._wake, self.outbox.want_hello, choices.status.commands_refused)
+        self.desk = CommandDesk(self.outbox.answer, on_thread("plexus-command"), hooks)
         self._settings = settings
         self._choices = choices
-        source_id = ensure_source_id(settings)
         self._hello = Hello(
-            self.api_key, source_id, ensure_install_id(settings), __version__, PLATFORM, self._declarations
+            self.api_key,
+            ensure_source_id(settings),
+            ensure_install_id(settings),
+            __version__,
+            PLATFORM,
+            self._declarations,
+            runs=self.desk,
         )
-        self.links = self._links()
-        self.keeping = self._keeping(source_id)
-        self.uplink = self._uplink(source_id)
-        self.worker = Worker(self.uplink, self.links)
+        self._opening = threading.RLock()
+        self._is_open = False
+        self._is_ending = False
 
-    def _uplink(self, source_id: str) -> Uplink:
+    @property
+    def source_id(self) -> str:
+        """The name that the gateway knows this device by: the one that was asked for, until it assigns another."""
+        return self._hello.source_id
+
+    # --- beginning and end ----------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Open the spool and begin to deliver, where that has not been done; any thread may call it."""
+        if self._is_open:
+            return
+        with self._opening:
+            if self._is_open:
+                return
+            self.links = self._links()
+            self.keeping = self._keeping()
+            self.counters.drop(UNREADABLE, self.keeping.unreadable, "left by an earlier release", recorded=True)
+            self.uplink = self._uplink()
+            self.worker = Worker(self.uplink, self.links)
+            if self._is_ending:
+                self.uplink.close(0.0)
+            else:
+                self.intake.alarm = None
+            self.worker.start()
+            self._is_open = True
+            self._choices.on_open()
+
+    def open_with_first_send(self) -> None:
+        """Have the first `send` open it."""
+
+        def alarm() -> None:
+            try:
+                self.open()
+            except RuntimeError as exc:
+                # The system gives no more threads now; what was taken waits in memory.
+                log.error("a forked child cannot deliver yet, its next send tries again: %s", exc)
+
+        self.intake.alarm = alarm
+
+    def begin_end(self, timeout: float) -> None:
+        """Ask for the end, with `timeout` seconds to deliver in; does not wait."""
+        self.desk.runs.close()
+        with self._opening:
+            self._is_ending = True
+            if not self._is_open:
+                # A child that never sent.
+                self.intake.shut()
+                return
+        self.uplink.close(timeout)
+        self.worker.wake()
+
+    def has_ended(self, within: float) -> bool:
+        """Wait `within` seconds for the end; whether it has come."""
+        return not self._is_open or self.worker.join(within)
+
+    def inherited(self, status: StatusLine) -> Client:
+        """In a forked child: one of its own in the place of this one, which is the parent's. Opens nothing."""
+        settings = attrs.evolve(self._settings, source_id=self.source_id)
+        # The parent has its file open: the child's is in Plexus's own directory, where the next start finds it.
+        choices = attrs.evolve(self._choices, clock=self.clock, status=status, buffer_path=None)
+        child = Client(settings, choices)
+        if choices.are_for_one_process():
+            child.intake.abandon()
+        else:
+            child.open_with_first_send()
+        return child
+
+    # --- putting together -----------------------------------------------------------------------------------
+
+    def _uplink(self) -> Uplink:
         choices = self._choices
         wire = JsonCodec()
-        codec = choices.codec or wire
+        compact = choices.codec or ColumnarCodec()
+        rework = Rework(self.clock, wire, compact, _new_stream)
         return Uplink(
-            source_id=source_id,
+            source_id=self.source_id,
             intake=self.intake,
             dispatch=Dispatch(
                 self.intake,
-                Sealer(codec, self.clock, self.counters, lambda: os.urandom(16).hex()),
-                Fitter(codec, wire),
+                Sealer(wire, self.clock, self.counters, _new_stream, compact),
+                Fitter(wire, compact),
                 self._backlog(),
                 self.counters,
+                rework=rework,
+                burial=Burial(self.keeping.letters, rework, self.counters, lambda: self.source_id, self._fault),
+                strict=choices.strict,
             ),
             links=self.links,
             outbox=self.outbox,
@@ -108,13 +205,21 @@ class Client:
             clock=self.clock,
             retry=choices.retry,
             status=choices.status,
-            hooks=Hooks(self.desk.handle, self._renamed),
+            hooks=Hooks(self.desk.handle, self._renamed, choices.on_error, self._wake),
         )
 
     def _backlog(self) -> Backlog:
         bound = self._choices.max_points
         keeping = self.keeping
-        return Backlog(keeping.own, keeping.adopted, lambda: MemoryBuffer(bound), self.counters, log.error)
+        return Backlog(keeping.own, keeping.adopted, lambda: MemoryBuffer(bound), self.counters, self._fault)
+
+    def _fault(self, fault: BufferFault) -> None:
+        self.uplink.fault(fault)
+
+    def _wake(self) -> None:
+        # What comes before a client is open is found when it is.
+        if self._is_open:
+            self.worker.wake()
 
     def _renamed(self, source_id: str) -> None:
         former = self._hello.source_id
@@ -125,15 +230,15 @@ class Client:
         self.outbox.greeted()
         return self.desk.declarations()
 
-    def _keeping(self, source_id: str) -> Keeping:
+    def _keeping(self) -> Keeping:
         choices, settings = self._choices, self._settings
         if choices.buffer is not None:
             return Keeping(choices.buffer)
         if not settings.persistent_buffer:
             return keep_in_memory(choices.max_points)
         if choices.buffer_path is not None:
-            return keep_in_file(choices.buffer_path, choices.max_points, log.error)
-        return keep_for_source(settings.home, source_id, choices.max_points, log.error)
+            return keep_in_file(choices.buffer_path, self.source_id, choices.max_points, log.error)
+        return keep_for_source(settings.home, self.source_id, choices.max_points, log.error)
 
     def _links(self) -> LinkKeeper:
         transport, settings = self._choices.transport, self._settings
@@ -151,10 +256,14 @@ class Client:
         return Link(name, transport, make, timeout_s=self._choices.timeout_s, run=run, rang=lambda: self.worker.wake())
 
     def _socket_session(self) -> UplinkSession:
-        return DeviceSession(self._hello, self.clock.raw_wall_ms)
+        return DeviceSession(self._hello, self.clock.tick)
 
     def _request_session(self) -> UplinkSession:
-        return RequestSession(self.api_key, self._hello.source_id, __version__)
+        return RequestSession(self.api_key, self._hello.source_id, __version__, self.clock.tick)
+
+
+def _new_stream() -> str:
+    return os.urandom(16).hex()
 
 
 def check_transport(transport: object) -> str | Transport:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import random
 import threading
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from plexus.adapters.camera.ffmpeg import FfmpegLauncher
 from plexus.client.assembly import on_thread
 from plexus.client.held import Held
-from plexus.device.camera import CameraStream, camera_arguments
+from plexus.device.pictures import Channels
 from plexus.device.taking import Timestamp, take_time
-from plexus.device.video import Channels, fit_frame
+from plexus.device.video import fit_frame
 from plexus.domain.video import VideoFrame
 from plexus.protocol.video import MAX_JPEG_BYTES
+
+if TYPE_CHECKING:
+    from plexus.device.camera import CameraStream
 
 
 class Showing(Held):
@@ -39,7 +41,7 @@ class Showing(Held):
         if len(jpeg) > MAX_JPEG_BYTES:
             self._status.frame_too_large(len(jpeg), camera_id)
         when = take_time(timestamp, camera_id)
-        stamp = self._client.clock.wall_ms(self._client.clock.tick()) if when is None else when
+        stamp = self._client.clock.wall_ms(self._client.clock.tick()) if when is None else when / 1e6
         self._client.video.put(VideoFrame(self.source_id, camera_id, jpeg, width, height, round(stamp)))
         return True
 
@@ -48,6 +50,10 @@ class Showing(Held):
 
         Raises ConfigurationError for what is no camera's address, and where ffmpeg is not installed.
         """
+
+        # What starts processes is not loaded by a device without a camera.
+        from plexus.adapters.camera.ffmpeg import FfmpegLauncher
+        from plexus.device.camera import CameraStream, camera_arguments
 
         def show(jpeg: bytes) -> None:
             self.send_video_frame(jpeg, camera_id)

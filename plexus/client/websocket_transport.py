@@ -16,6 +16,7 @@ from typing import Any
 import attrs
 
 from plexus._version import __version__
+from plexus.adapters.clock.system import SystemClock
 from plexus.adapters.transport.websocket import SocketTransport
 from plexus.client.assembly import PLATFORM, on_thread
 from plexus.device.commands import CommandDesk, Handler
@@ -23,12 +24,22 @@ from plexus.device.counters import log
 from plexus.device.link import Link
 from plexus.device.links import LinkEvent, LinkKeeper, Unreachable
 from plexus.device.outbox import Outbox
+from plexus.device.timing import Synchroniser
 from plexus.domain.errors import ProtocolError, UnsupportedValueError
 from plexus.ports.transport import Transport
 from plexus.protocol import jsontext
 from plexus.protocol.batch import Batch, digest_of
 from plexus.protocol.device import DeviceSession, Hello
-from plexus.protocol.messages import CommandArrived, Delivered, Ended, Forked, Ready, Refused, Rewound
+from plexus.protocol.messages import (
+    ClockSampled,
+    CommandArrived,
+    Delivered,
+    Ended,
+    Forked,
+    Ready,
+    Refused,
+    Rewound,
+)
 
 ROOM_S = 10.0
 """How long `send_points` waits for its turn when much is under way."""
@@ -82,10 +93,12 @@ class WebSocketTransport:
         self._auto_reconnect = auto_reconnect
         self._on_source_id_assigned = on_source_id_assigned
         self._on_clock_synced = on_clock_synced
+        self._clock = SystemClock()
+        self._time = Synchroniser(self._clock)
         self._link = Link(
             "ws",
             transport or SocketTransport(ws_url),
-            lambda: DeviceSession(self._hello, lambda: time.time() * 1_000.0),
+            lambda: DeviceSession(self._hello, self._clock.tick),
             timeout_s=ROOM_S,
             run=on_thread("plexus-dial"),
             rang=self._wake,
@@ -98,7 +111,6 @@ class WebSocketTransport:
         self._authenticated = threading.Event()
         self._bell = threading.Event()
         self._stopping = threading.Event()
-        self._offset_ms = 0.0
         self._thread: threading.Thread | None = None
 
     # --- what 0.5.2 has -------------------------------------------------------------------------------------
@@ -129,7 +141,7 @@ class WebSocketTransport:
     @property
     def clock_offset_ms(self) -> float:
         """How far the gateway's clock is ahead of this machine's; 0 before the first connection."""
-        return self._offset_ms
+        return self._time.offset_ms or 0.0
 
     @property
     def source_id(self) -> str:
@@ -187,7 +199,7 @@ class WebSocketTransport:
         self._fail_all()
 
     def _wait(self, now: float) -> None:
-        due = self._keeper.next_time()
+        due = self._keeper.next_time(now)
         seconds = max(0.0, min(LOOK_S, LOOK_S if due is None else due - now))
         if self._bell.is_set() or not self._keeper.wait(seconds, time.monotonic):
             self._bell.wait(seconds)
@@ -204,6 +216,8 @@ class WebSocketTransport:
             self._settle(event.batches, delivered=True)
         elif isinstance(event, (Refused, Rewound, Forked)):
             self._settle(event.batches, delivered=False)
+        elif isinstance(event, ClockSampled):
+            self._time.heard(event.sample)
         elif isinstance(event, CommandArrived):
             self._desk.handle(event.call)
         elif isinstance(event, (Ended, Unreachable)):
@@ -214,15 +228,15 @@ class WebSocketTransport:
                 self._stopping.set()
 
     def _ready(self, event: Ready) -> None:
-        if event.offset_ms is not None:
-            self._offset_ms = event.offset_ms
+        if event.clock is not None:
+            self._time.heard(event.clock)
         assigned = event.source_id != self._hello.source_id
         self._hello = attrs.evolve(self._hello, source_id=event.source_id)
         self._authenticated.set()
         if assigned and self._on_source_id_assigned is not None:
             _call(self._on_source_id_assigned, event.source_id)
         if self._on_clock_synced is not None:
-            _call(self._on_clock_synced, self._offset_ms)
+            _call(self._on_clock_synced, self.clock_offset_ms)
 
     def _post(self, now: float) -> None:
         if not self._authenticated.is_set():

@@ -1,152 +1,31 @@
-"""The backlog: batches that wait for better times, oldest first, in buffers of which at least one is on disk.
+"""The backlog: batches that wait for better times, oldest first, on shelves of which at least one is on disk.
 
     own      what this client keeps; what it finds in it at the start is an earlier process's
     adopted  buffers that other processes left behind, drained and closed
     spare    memory, for as long as the own one takes nothing in (a full disk, a card that died)
 
 Invariants:
-- a batch is in one buffer, until it is settled;
+- a batch is on one shelf, until it is settled;
 - batches of one stream are sent in order: the spare one is emptied before the own one is used again;
-- what had to make room in a buffer is counted as dropped, unless it is on its way: then the link's word decides.
+- a loss is on the record of one shelf until a batch on that shelf declares it.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from plexus.device import counters
-from plexus.device.counters import Counters
+from plexus.device.counters import Counters, SpoolState
 from plexus.device.lanes import Key, key_of
+from plexus.device.shelf import Shelf
 from plexus.domain.errors import BufferFault
+from plexus.domain.loss import Loss
 from plexus.ports.buffer import Buffer
 from plexus.protocol.batch import Batch
 
 
-class Shelf:
-    """One buffer, and which of its batches are on their way. A fault of the buffer passes through."""
-
-    def __init__(self, buffer: Buffer, tally: Counters) -> None:
-        self.buffer = buffer
-        self._counters = tally
-        self._flight: OrderedDict[Key, Batch] = OrderedDict()
-        self._flight_points = 0
-        # What is at the front of the buffer and on its way: the next batch to send is found by passing over these.
-        self._front: OrderedDict[Key, None] = OrderedDict()
-        # On their way, and no longer in the buffer, because it was full.
-        self._orphans: set[Key] = set()
-        self._orphan_points = 0
-        # Settled, and still in the buffer, because it failed to let them go.
-        self._stuck: dict[Key, Batch] = {}
-        self._stuck_points = 0
-
-    @property
-    def points(self) -> int:
-        """Points that are kept, with those that are on their way."""
-        return self.buffer.points + self._orphan_points - self._stuck_points
-
-    @property
-    def waiting(self) -> int:
-        """Points that are not on their way."""
-        return self.buffer.points - self._flight_points - self._stuck_points
-
-    def __contains__(self, key: Key) -> bool:
-        """Whether a batch of this name is on its way."""
-        return key in self._flight
-
-    def in_flight(self) -> list[Batch]:
-        """Batches that are on their way and in the buffer."""
-        return [batch for key, batch in self._flight.items() if key not in self._orphans]
-
-    def count_in_flight(self) -> int:
-        """How many batches are on their way."""
-        return len(self._flight)
-
-    def keep(self, batches: Sequence[Batch], sent: Collection[Key]) -> None:
-        """Take these in, at the young end; those in `sent` are on their way already."""
-        evicted = self.buffer.append(batches)
-        for batch in batches:
-            if key_of(batch) in sent:
-                self._launch(batch)
-        for batch in evicted:
-            self._evicted(batch)
-
-    def next(self) -> Batch | None:
-        """The oldest batch that is not on its way."""
-        while self.waiting > 0:
-            found = self.buffer.oldest(len(self._front), 1)
-            if not found:
-                return None
-            key = key_of(found[0])
-            if key not in self._flight and key not in self._stuck:
-                return found[0]
-            self._front[key] = None
-        return None
-
-    def sent(self, batch: Batch) -> None:
-        """It is on its way; it was `next` just now."""
-        self._launch(batch)
-        self._front[key_of(batch)] = None
-
-    def settle(self, batches: Sequence[Batch]) -> None:
-        """Delivered or given up: they leave the buffer."""
-        for batch in batches:
-            if not self._land(batch):
-                self._stuck[key_of(batch)] = batch
-                self._stuck_points += batch.count
-        self.buffer.release(self._stuck.values())
-        for key in self._stuck:
-            self._front.pop(key, None)
-        self._stuck.clear()
-        self._stuck_points = 0
-
-    def unsend(self, batch: Batch) -> None:
-        """It is not on its way any more."""
-        # A hole: what is on its way behind it is not the front any more; `next` passes over it again.
-        key = key_of(batch)
-        if key in self._front:
-            names = list(self._front)
-            for name in names[names.index(key) :]:
-                del self._front[name]
-        if self._land(batch):
-            self._counters.drop(counters.BUFFER_FULL, batch.count, "max_buffer_size was reached")
-
-    def first_n(self, stream: str) -> int | None:
-        """The lowest `n` of a stream that is on its way."""
-        return min((n for name, n in self._flight if name == stream), default=None)
-
-    def _launch(self, batch: Batch) -> None:
-        if key_of(batch) not in self._flight:
-            self._flight[key_of(batch)] = batch
-            self._flight_points += batch.count
-
-    def _land(self, batch: Batch) -> bool:
-        """It is not on its way; whether it was an orphan."""
-        key = key_of(batch)
-        flew = self._flight.pop(key, None) is not None
-        if key in self._orphans:
-            self._orphans.discard(key)
-            self._orphan_points -= batch.count
-            return True
-        if flew:
-            self._flight_points -= batch.count
-        return False
-
-    def _evicted(self, batch: Batch) -> None:
-        key = key_of(batch)
-        self._front.pop(key, None)
-        if self._stuck.pop(key, None) is not None:
-            self._stuck_points -= batch.count
-        elif key in self._flight:
-            self._orphans.add(key)
-            self._orphan_points += batch.count
-            self._flight_points -= batch.count
-        else:
-            self._counters.drop(counters.BUFFER_FULL, batch.count, "max_buffer_size was reached")
-
-
 class Backlog:
-    """All shelves as one. `spare` makes a buffer in memory; `report` is told, in a sentence, when it is needed."""
+    """All shelves as one. `spare` makes a buffer in memory; `report` is told of every fault that changes something."""
 
     def __init__(
         self,
@@ -154,14 +33,17 @@ class Backlog:
         adopted: Sequence[Buffer],
         spare: Callable[[], Buffer],
         tally: Counters,
-        report: Callable[[str], None],
+        report: Callable[[BufferFault], None],
     ) -> None:
         self._own = Shelf(own, tally)
+        self._durable = own.durable
         self._spare: Shelf | None = None
         self._make_spare = spare
         self._counters = tally
         self._report = report
         self._offered = self._own
+        self.oldest_ms: float | None = None
+        """The lowest timestamp of the oldest batch, milliseconds since 1970 UTC, as of the last `look`."""
         # Replaced, never changed: other threads sum up what is on them.
         self._shelves: tuple[Shelf, ...] = (*(Shelf(buffer, tally) for buffer in adopted), self._own)
 
@@ -175,37 +57,76 @@ class Backlog:
         """Points that are not on their way."""
         return sum(shelf.waiting for shelf in self._shelves)
 
+    @property
+    def durable(self) -> bool:
+        """Whether what is kept was meant to outlive the process."""
+        return self._durable
+
+    @property
+    def state(self) -> SpoolState:
+        """Where what is kept now goes."""
+        if not self._durable:
+            return "memory"
+        spare = self._spare
+        return "failing" if spare is not None and (spare.points or spare is self._own) else "disk"
+
+    def is_safe(self) -> bool:
+        """Whether all that is kept would outlive the process."""
+        return all(shelf.is_safe for shelf in self._shelves)
+
     def in_flight(self) -> int:
         """How many batches are on their way."""
         return sum(shelf.count_in_flight() for shelf in self._shelves)
 
+    def look(self) -> None:
+        """Find out how old the oldest batch is."""
+        self.oldest_ms = min((ms for ms in map(self._oldest_on, self._shelves) if ms is not None), default=None)
+
+    # --- in -------------------------------------------------------------------------------------------------
+
     def keep(self, batches: Sequence[Batch], sent: Collection[Key] = ()) -> None:
         """Take these in, at the young end; those in `sent` are on their way already."""
-        spare = self._spare
-        if spare is not None and spare.points:
-            spare.keep(batches, sent)
-            return
-        try:
-            self._own.keep(batches, sent)
-        except BufferFault as exc:
-            self._report(f"{exc}; going on in memory")
-            self._use_spare().keep(batches, sent)
+        self._take_in(lambda shelf: shelf.keep(batches, sent))
 
-    def next(self) -> Batch | None:
-        """The oldest batch that is not on its way."""
+    def lose(self, losses: Sequence[Loss]) -> None:
+        """Put these on the record."""
+        self._take_in(lambda shelf: shelf.buffer.lose(losses))
+
+    def declare(self, make: Callable[[Sequence[Loss]], Batch]) -> bool:
+        """Put what is on the record into batches, which `make` seals; whether there is anything on it."""
+        found = False
         for shelf in self._shelves:
             try:
-                found = shelf.next()
+                losses = shelf.losses()
+                if losses:
+                    found = True
+                    shelf.declare(make(losses))
             except BufferFault as exc:
-                self._set_aside(shelf, exc)
-            else:
-                if found is not None:
-                    self._offered = shelf
-                    return found
-        return None
+                counters.log.warning("%s; what was lost is declared later", exc)
+        return found
+
+    def is_anything_to_declare(self) -> bool:
+        """Whether a loss is on the record and in no batch."""
+        return any(self._losses_on(shelf) for shelf in self._shelves)
+
+    # --- out ------------------------------------------------------------------------------------------------
+
+    def next(self, *, declarations: bool = True) -> Batch | None:
+        """The oldest batch that may be sent; `declarations`: whether the link takes those."""
+        found = self._next(declarations)
+        self._close_drained()
+        return found
+
+    def ahead(self) -> list[Batch]:
+        """The batches from `next` on, as many as are looked at together; [] when they cannot be read."""
+        return self._looked(self._offered.ahead)
+
+    def run(self, points: int, size: int) -> list[Batch]:
+        """`next` and those behind it that may be put together with it; see `Shelf.run`."""
+        return self._looked(lambda: self._offered.run(points, size))
 
     def sent(self, batch: Batch) -> None:
-        """It is on its way; it was `next` just now."""
+        """It is on its way; it was `next` just now, or took the place of what was."""
         self._offered.sent(batch)
 
     def settle(self, batches: Sequence[Batch]) -> None:
@@ -226,15 +147,33 @@ class Backlog:
                 if key_of(batch) in shelf:
                     shelf.unsend(batch)
 
+    def rename(self, old: Batch, new: Batch) -> None:
+        """Keep `new`, durably, and then forget `old`, which is on its way."""
+        self._keep_tried(new)
+        self.settle([old])
+
+    def rewrite(self, batches: Sequence[Batch]) -> bool:
+        """Put these in the place of those of the same names, on the shelf of `next`; False if that failed."""
+        return self._change(lambda: self._offered.rewrite(batches))
+
+    def replace(self, old: Sequence[Batch], new: Batch) -> bool:
+        """Keep `new` in the place of `old`, which `run` gave; False if that failed, and all is as before."""
+        return self._change(lambda: self._offered.replace(old, new))
+
+    def hold(self, stream: str) -> None:
+        """Pass over the batches of this stream until `try_again`."""
+        for shelf in self._shelves:
+            shelf.hold(stream)
+
+    def try_again(self) -> None:
+        """Something changed: what was passed over may be sent now."""
+        for shelf in self._shelves:
+            shelf.try_again()
+
     def first_n(self, stream: str) -> int | None:
         """The lowest `n` of a stream that is on its way."""
         found = (shelf.first_n(stream) for shelf in self._shelves)
         return min((n for n in found if n is not None), default=None)
-
-    def replace(self, old: Batch, new: Batch) -> None:
-        """Keep `new`, durably, and then forget `old`, which is on its way."""
-        self.keep([new])
-        self.settle([old])
 
     def close(self) -> int:
         """Let go of the buffers; how many points end with the process."""
@@ -246,6 +185,61 @@ class Backlog:
 
     # --- inside ---------------------------------------------------------------------------------------------
 
+    def _next(self, declarations: bool) -> Batch | None:
+        for shelf in self._shelves:
+            try:
+                found = shelf.next(declarations=declarations)
+            except BufferFault as exc:
+                self._set_aside(shelf, exc)
+            else:
+                if found is not None:
+                    self._offered = shelf
+                    return found
+        return None
+
+    def _keep_tried(self, batch: Batch) -> None:
+        self._take_in(lambda shelf: shelf.keep_tried(batch))
+
+    def _take_in(self, put: Callable[[Shelf], None]) -> None:
+        """Into the own buffer; in memory while that fails, until memory is empty again."""
+        spare = self._spare
+        if spare is not None and spare.points:
+            put(spare)
+            return
+        try:
+            put(self._own)
+        except BufferFault as exc:
+            if self._own is spare:
+                raise
+            self._report(BufferFault(f"{exc}; going on in memory"))
+            put(self._use_spare())
+
+    def _looked(self, look: Callable[[], Iterable[Batch]]) -> list[Batch]:
+        try:
+            return list(look())
+        except BufferFault as exc:
+            counters.log.warning("%s", exc)
+            return []
+
+    def _change(self, change: Callable[[], None]) -> bool:
+        try:
+            change()
+        except BufferFault as exc:
+            counters.log.warning("%s; it stays as it was", exc)
+            return False
+        return True
+
+    def _oldest_on(self, shelf: Shelf) -> float | None:
+        found = self._looked(lambda: shelf.buffer.oldest(0, 1)) if shelf.points else []
+        return found[0].first_ms if found else None
+
+    def _losses_on(self, shelf: Shelf) -> Sequence[Loss]:
+        try:
+            return shelf.losses()
+        except BufferFault as exc:
+            counters.log.warning("%s", exc)
+            return ()
+
     def _settle_on(self, shelf: Shelf, batches: Sequence[Batch]) -> None:
         try:
             if batches:
@@ -256,9 +250,16 @@ class Backlog:
 
     def _close_drained(self) -> None:
         for shelf in self._shelves:
-            if shelf not in (self._own, self._spare) and not shelf.points:
+            if shelf not in (self._own, self._spare) and self._is_drained(shelf):
                 self._shelves = tuple(other for other in self._shelves if other is not shelf)
                 self._close(shelf)
+
+    def _is_drained(self, shelf: Shelf) -> bool:
+        try:
+            return shelf.is_drained()
+        except BufferFault:
+            # Found out again, and told, by `next`.
+            return False
 
     def _close(self, shelf: Shelf) -> None:
         try:
@@ -276,11 +277,14 @@ class Backlog:
         """It cannot be read: what is on its way goes on from memory, the rest stays there until the next start."""
         self._shelves = tuple(other for other in self._shelves if other is not shelf)
         left = shelf.waiting
-        self._report(f"{fault}; going on in memory, {left} points stay there until the next start")
-        self._counters.drop(counters.SPOOL_FAULT, left, str(fault))
+        self._report(BufferFault(f"{fault}; going on in memory, {left} points stay there until the next start"))
+        # Counted, and not declared to the gateway: whoever opens the file next sends what can be read, and declares the
+        # rest.
+        self._counters.drop(counters.SPOOL_FAULT, left, str(fault), recorded=True)
         spare = self._use_spare()
         flight = shelf.in_flight()
-        spare.keep(flight, {key_of(batch) for batch in flight})
+        if flight:
+            spare.keep(flight, {key_of(batch) for batch in flight})
         if shelf is self._own:
             self._own = spare
         self._close(shelf)

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from plexus.device.mjpeg import read_mjpeg_frames
 from plexus.domain.errors import ConfigurationError, PlexusError
-from plexus.ports.camera import CameraLauncher, CameraProcess
+from plexus.ports.camera import STOP_S, CameraLauncher, CameraProcess
 from plexus.protocol.backoff import backoff_s
 
 log = logging.getLogger("plexus")
@@ -133,9 +133,10 @@ class CameraStream:
 
     def stop(self, timeout: float = 5.0) -> bool:
         """End the stream, waiting at most `timeout` seconds; whether it has ended."""
+        end = self._now() + timeout
         self._stopping.set()
-        self._process.stop()
-        return self._ended.wait(timeout)
+        self._process.stop(min(timeout, STOP_S))
+        return self._ended.wait(max(0.0, end - self._now()))
 
     @property
     def is_running(self) -> bool:

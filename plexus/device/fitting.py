@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import attrs
 
 from plexus.domain.errors import ProtocolError
-from plexus.domain.point import Row
 from plexus.ports.codec import Codec
 from plexus.protocol.batch import Batch
+from plexus.protocol.block import Block, count_points
 from plexus.protocol.extensions import Features
-from plexus.protocol.points import fit
+from plexus.protocol.suiting import fit, needs
+
+NEEDS_NO_AGREEMENT = "json"
+"""The codec that every release has."""
 
 
 @attrs.frozen
@@ -22,23 +27,35 @@ class Fitted:
 
 
 class Fitter:
-    """Fits batches that `codec` sealed to links that speak `wire` (JSON, which every release takes)."""
+    """Fits batches, which any of `wire` and `others` sealed, to links that speak `wire` (JSON, which all take)."""
 
-    def __init__(self, codec: Codec, wire: Codec) -> None:
-        self._codec = codec
+    def __init__(self, wire: Codec, *others: Codec) -> None:
         self._wire = wire
-        self._as_sealed = codec.name == wire.name
+        self._codecs = (wire, *others)
 
     def fitted(self, batch: Batch, features: Features) -> Fitted:
-        """The batch for a link with these features; raises ProtocolError when neither codec can read it."""
-        if self._as_sealed and batch.needs <= features:
+        """The batch for a link with these features; raises ProtocolError when no codec can read it."""
+        if batch.needs <= features:
             return Fitted(batch.body, batch.count)
-        rows, lost = fit(self._decode(batch.body), features)
-        return Fitted(self._wire.encode(rows), len(rows), lost)
+        _codec, sealed = decoded(batch.body, self._codecs)
+        blocks, lost = fit(sealed, features)
+        return Fitted(self._wire.encode(blocks), count_points(blocks), lost)
 
-    def _decode(self, body: bytes) -> list[Row]:
+
+def decoded(body: bytes, codecs: Sequence[Codec]) -> tuple[Codec, list[Block]]:
+    """What a sealed body says, and the codec among these that it is of; raises ProtocolError when it is of none.
+
+    A codec knows its own by the first bytes, so that asking one after the other costs nothing.
+    """
+    refusals = []
+    for codec in codecs:
         try:
-            return self._codec.decode(body)
-        except ProtocolError:
-            # An earlier process may have sealed it with the wire's own codec.
-            return self._wire.decode(body)
+            return codec, codec.decode(body)
+        except ProtocolError as exc:
+            refusals.append(f"{codec.name}: {exc}")
+    raise ProtocolError(f"no codec reads a body that begins with {body[:4]!r} ({'; '.join(refusals)})", field="body")
+
+
+def sealed_needs(blocks: Sequence[Block], codec: Codec) -> Features:
+    """What a link must have for these blocks as `codec` wrote them."""
+    return needs(blocks) if codec.name == NEEDS_NO_AGREEMENT else needs(blocks) | {codec.name}

@@ -43,6 +43,10 @@ class LiveLane:
         self.sealed = 0
         """How many batches there have been."""
 
+    def __contains__(self, key: Key) -> bool:
+        """Whether a batch of this name is here."""
+        return key in self._sent or key in self._waiting
+
     def add(self, batch: Batch, born: float) -> None:
         """One more fresh batch."""
         self.sealed += 1
@@ -57,6 +61,12 @@ class LiveLane:
         """It is on its way; it was `next` just now."""
         key = key_of(batch)
         self._sent[key] = self._waiting.pop(key)
+
+    def put_right(self, old: Batch, new: Batch) -> None:
+        """`new` takes the place of `old`, of the same name, which is `next`."""
+        key = key_of(old)
+        item = self._waiting[key]
+        self._waiting[key] = _Fresh(new, item.born, item.number)
 
     def settle(self, batch: Batch) -> bool:
         """Forget a batch that is delivered or given up; False if it is not here."""

@@ -15,6 +15,12 @@ from plexus.protocol.messages import DeviceEvent, Ended, Message, Ready, UplinkS
 GOING_AWAY = frozenset({1000, 1001, 1012, 1013})
 """Close codes by which a gateway leaves on purpose."""
 
+MAX_PENDING_BYTES = 1024 * 1024
+"""What a link may hold that the network has not taken; beyond it nothing more is handed over."""
+
+CLOGGED_BYTES = 128 * 1024
+"""From here on a live picture would be late: it waits, and gives way to a newer one."""
+
 Run = Callable[[Callable[[], None]], None]
 """How a dial is run: on a thread of its own in a client, at once in a test."""
 
@@ -51,6 +57,7 @@ class Link:
         self._phase = _Phase.CLOSED
         self._session = make_session()
         self._dialled: list[TransportError | None] = []
+        self._has_unconfirmed = False
         self._now = 0.0
 
     @property
@@ -68,6 +75,7 @@ class Link:
         outcome: list[TransportError | None] = []
         self._session = self._make_session()
         self._dialled = outcome
+        self._has_unconfirmed = False
         self._phase = _Phase.DIALLING
         try:
             self._run(lambda: self._dial(outcome))
@@ -105,7 +113,13 @@ class Link:
 
     def has_room(self, count: int) -> bool:
         """Whether a batch of `count` points may be submitted."""
-        return self._phase is _Phase.OPEN and self._session.has_room(count)
+        if self._phase is not _Phase.OPEN or not self._session.has_room(count):
+            return False
+        return self._transport.pending < MAX_PENDING_BYTES
+
+    def is_clogged(self) -> bool:
+        """Whether the network takes what it is given only slowly."""
+        return self._transport.pending >= CLOGGED_BYTES
 
     def in_flight(self) -> int:
         """Points sent and not settled."""
@@ -132,8 +146,10 @@ class Link:
             self._write([message])
 
     def next_deadline(self) -> float | None:
-        """When `poll` has something to do by itself."""
-        return self._session.next_deadline() if self._phase is _Phase.OPEN else None
+        """When `poll` has something to do by itself; a time that is past when a dial is over."""
+        if self._phase is _Phase.OPEN:
+            return self._session.next_deadline()
+        return 0.0 if self._dialled else None
 
     def hang_up(self, reason: str) -> list[DeviceEvent]:
         """Close the link; what was in flight comes back in an `Ended`."""
@@ -165,6 +181,9 @@ class Link:
     def _flush(self) -> None:
         messages = self._session.take_messages()
         if messages and self._write(messages):
+            self._has_unconfirmed = True
+        if self._has_unconfirmed and self._phase is _Phase.OPEN and not self._transport.pending:
+            self._has_unconfirmed = False
             self._session.written()
 
     def _write(self, messages: Sequence[Message]) -> bool:

@@ -19,6 +19,8 @@ from plexus.protocol.messages import AuthRefused, DeviceEvent, Ended, Notice, Re
 KEY_REST_S = 60.0
 REFUSED_LINK_REST_S = 300.0
 GOODBYE_MIN_S, GOODBYE_MAX_S = 0.1, 0.5
+BOTH_OPEN_S = 0.05
+"""How often both links are looked at while one carries the data and the other one greets."""
 
 
 @attrs.frozen
@@ -73,8 +75,10 @@ class LinkKeeper:
 
     def wait(self, seconds: float, now: Callable[[], float]) -> bool:
         """Wait for messages on the link that matters most; False, at once, if no link is open."""
-        links = (link for link in (self._active, self._candidate) if link is not None and link.open)
-        link = next(links, None)
+        active = self._active if self._active is not None and self._active.open else None
+        waits = active is None or not active.in_flight()
+        link = self._greeting() if waits else None
+        link = link or active
         if link is None:
             return False
         link.wait(seconds, now)
@@ -86,12 +90,17 @@ class LinkKeeper:
             if link is not None:
                 link.wake()
 
-    def next_time(self) -> float | None:
+    def next_time(self, now: float) -> float | None:
         """When `advance` has something to do by itself, monotonic seconds."""
         # One that is ready and waits to take over is not asked until then.
         candidate = self._candidate if self._promoted is None else None
         times = [link.next_deadline() for link in (self._active, candidate) if link is not None]
         times.append(self._next_dial())
+        if self._promoted is not None and (self._active is None or not self._active.in_flight()):
+            return now
+        if self._active is not None and self._greeting() is not None:
+            # `wait` hears only one of the two.
+            times.append(now + BOTH_OPEN_S)
         return min((time for time in times if time is not None), default=None)
 
     def is_hopeless_until(self, end: float) -> bool:
@@ -135,6 +144,11 @@ class LinkKeeper:
 
     # --- inside ---------------------------------------------------------------------------------------------
 
+    def _greeting(self) -> Link | None:
+        """The candidate, while its greeting is not answered."""
+        candidate = self._candidate
+        return candidate if candidate is not None and candidate.open and self._promoted is None else None
+
     def _next_dial(self) -> float | None:
         if self._candidate is not None or self._active is self._primary:
             return None
@@ -177,7 +191,8 @@ class LinkKeeper:
         events: list[LinkEvent] = []
         if self._active is not None:
             left = self._active.hang_up("a better link is up")
-            events += [event for event in left if not isinstance(event, Ended)]
+            # A batch that declares losses has no points, so it may still be on its way: it goes over the new one then.
+            events += [event for event in left if not isinstance(event, Ended) or event.batches]
         self._active, self._candidate = self._candidate, None
         events += self._promoted or []
         self._promoted = None

@@ -23,16 +23,18 @@ class StatusLine:
         self._was_connected = False
         self._landed = False
         self._fallen_back = False
+        self._held = False
         self._buffering = False
         self._key_rejected = False
         self._lost_for = ""
         self._cameras: set[str] = set()
         self._runs: set[str] = set()
+        self._refusals: set[str] = set()
 
     def connected(self, source_id: str, via: str) -> None:
         """The gateway knows us by `source_id`; `via` is "ws" or "http"."""
         with self._lock:
-            self._key_rejected = False
+            self._key_rejected = self._held = False
             if via == "ws":
                 self._fallen_back = False
             if self._link == (source_id, via):
@@ -77,6 +79,22 @@ class StatusLine:
                 noun = "point" if points == 1 else "points"
                 self._say(f"! Buffering, {points:,} {noun} so far, until the gateway takes them{reason}")
 
+    def held(self, points: int, detail: str) -> None:
+        """A batch of this many points is more than the gateway takes; told until one is taken over a new connection."""
+        with self._lock:
+            if not self._held:
+                self._held = True
+                self._say(f"! {points:,} points wait: the gateway takes no message of that size: {detail}")
+
+    def spool(self, *, failing: bool) -> None:
+        """The spool takes nothing in and points wait in memory, or it works again."""
+        with self._lock:
+            self._say(
+                "! Cannot write to disk: points wait in memory only, and end with the program"
+                if failing
+                else "✓ Writing to disk again"
+            )
+
     def key_rejected(self, detail: str) -> None:
         """The gateway refuses the key; nothing is sent and nothing is thrown away."""
         with self._lock:
@@ -96,6 +114,13 @@ class StatusLine:
                     f"! Frame too large: {size:,} bytes from {camera_id}, which a gateway may drop; send smaller "
                     "frames, or install Pillow (extra `video`) to have them made smaller"
                 )
+
+    def commands_refused(self, detail: str) -> None:
+        """The gateway does not take a command that this device declares; told once each."""
+        with self._lock:
+            if detail not in self._refusals:
+                self._refusals.add(detail)
+                self._say(f"! Command not taken by the gateway: {detail}")
 
     def run_not_announced(self, run_id: str, detail: str) -> None:
         """The app was not told of a run; its points carry its id all the same. Told once a run."""

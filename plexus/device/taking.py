@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any, Union
 
 from plexus.domain.errors import ConfigurationError, UnsupportedValueError
 from plexus.domain.names import MAX_TAGS, metric_fault
-from plexus.domain.point import MAX_ABS_MS, Reading, to_milliseconds
+from plexus.domain.point import MAX_ABS_NS, Reading, nanoseconds_of
 from plexus.domain.values import freeze
 
 Timestamp = Union[float, datetime]
@@ -22,7 +21,7 @@ _MICROSECOND = timedelta(microseconds=1)
 def take_reading(
     metric: str,
     value: object,
-    timestamp: Timestamp | None,
+    t_ns: int | None,
     tags: Mapping[str, Any] | None,
     data_class: str,
     run_id: str | None,
@@ -30,21 +29,13 @@ def take_reading(
 ) -> Reading:
     """One reading, with nothing in it that the caller can still change.
 
-    Raises UnsupportedValueError (a TypeError) for a type that no wire carries, ConfigurationError (a ValueError) for a
-    name, tags, time or class that cannot be right.
+    `metric` passed `check_metric`, and `t_ns` is what `take_time` made of its time. Raises UnsupportedValueError (a
+    TypeError) for a value that no wire carries, ConfigurationError (a ValueError) for tags or a class that cannot be
+    right.
     """
-    check_metric(metric)
     if data_class not in ("metric", "event"):
         raise ConfigurationError(f"metric {metric!r}: data_class must be 'metric' or 'event', not {data_class!r}")
-    return (
-        str(metric),
-        freeze(value, metric),
-        take_time(timestamp, metric),
-        take_tags(tags, metric),
-        data_class,
-        run_id,
-        tick,
-    )
+    return (str.__str__(metric), freeze(value, metric), t_ns, take_tags(tags, metric), data_class, run_id, tick)
 
 
 def check_metric(metric: object) -> None:
@@ -58,8 +49,14 @@ def check_metric(metric: object) -> None:
         raise ConfigurationError(f"metric {metric[:80]!r}: {fault}")
 
 
-def take_time(timestamp: Timestamp | None, metric: str) -> float | None:
-    """A caller's time as milliseconds since 1970 UTC: positive numbers under 1e12 are seconds, None stays None."""
+def take_time(timestamp: Timestamp | None, metric: str, timestamp_ns: int | None = None) -> int | None:
+    """A caller's time as whole nanoseconds since 1970 UTC; None when it gave none.
+
+    `timestamp`: positive numbers under 1e12 are seconds, others milliseconds; fractions count to the microsecond.
+    `timestamp_ns` is exact. A `numpy.datetime64` is taken as UTC, as numpy does.
+    """
+    if timestamp_ns is not None:
+        return _exact_time(timestamp, metric, timestamp_ns)
     if timestamp is None:
         return None
     if isinstance(timestamp, datetime):
@@ -67,21 +64,50 @@ def take_time(timestamp: Timestamp | None, metric: str) -> float | None:
             raise ConfigurationError(
                 f"metric {metric!r}: the timestamp {timestamp} has no time zone; use datetime.now(timezone.utc)"
             )
-        return (timestamp - _EPOCH) / _MICROSECOND / 1_000.0
-    number = _number(timestamp)
-    if number is None:
-        raise UnsupportedValueError(
-            f"metric {metric!r}: the timestamp must be seconds or milliseconds since 1970 or an aware datetime, "
-            f"not {type(timestamp).__name__}"
-        )
-    milliseconds = to_milliseconds(number)
-    # Also false for NaN.
-    if not abs(milliseconds) <= MAX_ABS_MS:
+        return (timestamp - _EPOCH) // _MICROSECOND * 1_000
+    t_ns = _date64(timestamp) if type(timestamp).__name__ == "datetime64" else _nanoseconds(timestamp, metric)
+    if t_ns is None or not -MAX_ABS_NS <= t_ns <= MAX_ABS_NS:
         raise ConfigurationError(
             f"metric {metric!r}: the timestamp {timestamp!r} is no time between the years 1678 and 2261; "
             "use seconds or milliseconds since 1970"
         )
-    return round(milliseconds, 3) if isinstance(milliseconds, float) else milliseconds
+    return t_ns
+
+
+def _exact_time(timestamp: Timestamp | None, metric: str, timestamp_ns: object) -> int:
+    if timestamp is not None:
+        raise ConfigurationError(f"metric {metric!r}: give timestamp or timestamp_ns, not both")
+    t_ns = plain_scalar(timestamp_ns)
+    if not isinstance(t_ns, int) or isinstance(t_ns, bool):
+        raise UnsupportedValueError(
+            f"metric {metric!r}: timestamp_ns must be a whole number of nanoseconds since 1970, "
+            f"not {type(timestamp_ns).__name__}"
+        )
+    if not -MAX_ABS_NS <= t_ns <= MAX_ABS_NS:
+        raise ConfigurationError(f"metric {metric!r}: timestamp_ns {t_ns} is no time between the years 1678 and 2261")
+    return int(t_ns)
+
+
+def _date64(timestamp: Any) -> int:
+    # "Not a time" is the lowest integer, which is no time for us either.
+    return int(timestamp.astype("datetime64[ns]").astype("int64"))
+
+
+def _nanoseconds(timestamp: object, metric: str) -> int | None:
+    """A number of seconds or milliseconds; None when it is none that can be right."""
+    number = plain_scalar(timestamp)
+    if isinstance(number, bool) or not isinstance(number, (int, float)):
+        raise UnsupportedValueError(
+            f"metric {metric!r}: the timestamp must be seconds or milliseconds since 1970 or an aware datetime, "
+            f"not {type(number).__name__}"
+        )
+    return nanoseconds_of(number)
+
+
+def plain_scalar(value: object) -> Any:
+    """A scalar of numpy or the like as Python has it; anything else as it is."""
+    item = getattr(value, "item", None)
+    return item() if callable(item) else value
 
 
 def take_tags(tags: Mapping[str, Any] | None, metric: str) -> dict[str, str] | None:
@@ -101,14 +127,6 @@ def _tag(text: object, metric: str) -> str:
     if not _is_sayable(str(text)):
         raise ConfigurationError(f"metric {metric!r}: a tag holds a lone surrogate, which UTF-8 cannot carry")
     return str(text)
-
-
-def _number(timestamp: object) -> float | None:
-    item = getattr(timestamp, "item", None)
-    plain = item() if callable(item) else timestamp
-    if isinstance(plain, bool) or not isinstance(plain, (int, float)):
-        return None
-    return plain if isinstance(plain, int) or math.isfinite(plain) else math.nan
 
 
 def _is_sayable(text: str) -> bool:

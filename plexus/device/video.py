@@ -7,20 +7,16 @@ say `channels="bgr"` for its arrays, or send what `cv2.imencode(".jpg", frame)` 
 
 from __future__ import annotations
 
-import io
 import threading
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable
 
+from plexus.device.pictures import Channels, Picture, picture_of, read_jpeg
 from plexus.domain.errors import ConfigurationError, UnsupportedValueError
 from plexus.domain.video import VideoFrame
 from plexus.protocol import video as wire
 from plexus.protocol.video import MAX_JPEG_BYTES
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-Channels = Literal["rgb", "bgr"]
 Fitted = tuple[bytes, int, int]
 """A JPEG with its width and height in pixels; 0 and 0 when it could not be fitted to the gateway's limit."""
 
@@ -39,10 +35,11 @@ def fit_frame(
 
     `frame` is a complete JPEG as bytes, which passes through as it is; an array of `uint8`, height x width for grey or
     height x width x 3 (or 4, the fourth is left out) in the order of `channels`; or a Pillow image. `quality`, 1 to 95,
-    is what arrays and images are encoded with. What is too large is encoded at lower qualities and then at lower
-    resolutions; without Pillow a JPEG that is too large is given back as it is, with width and height 0.
+    is what arrays and images are encoded with, by Pillow, or by OpenCV where that is what there is. What is too large
+    is encoded at lower qualities and then at lower resolutions; without either of them a JPEG that is too large is
+    given back as it is, with width and height 0.
 
-    Raises UnsupportedValueError for what is no frame, ConfigurationError when Pillow is needed and not there.
+    Raises UnsupportedValueError for what is no frame, ConfigurationError when one of them is needed and none is there.
     """
     if not isinstance(quality, int) or not 1 <= quality <= 95:
         raise ConfigurationError(f"quality {quality!r} is not valid: use a whole number from 1 to 95")
@@ -50,7 +47,7 @@ def fit_frame(
         raise ConfigurationError(f"channels {channels!r} is not valid: use 'rgb' or 'bgr'")
     if isinstance(frame, (bytes, bytearray, memoryview)):
         return _fit_jpeg(bytes(frame), max_bytes)
-    return _encode(_image_of(frame, channels), (quality, *_lower(quality)), max_bytes)
+    return _encode(picture_of(frame, channels), (quality, *_lower(quality)), max_bytes)
 
 
 def jpeg_size(jpeg: bytes) -> tuple[int, int]:
@@ -74,11 +71,12 @@ class VideoOutbox:
     """Frames that wait for the link, at most one a camera: a newer one takes the place of one that was not sent.
 
     `put` is called by whoever has frames and never waits for the link; `take` by the uplink. A frame that gave way is
-    counted in `replaced`: a live picture is worth nothing late, but it is not lost unseen.
+    counted in `replaced`: a live picture is worth nothing late, but it is not lost unseen. `ring` wakes the uplink.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, ring: Callable[[], None] = lambda: None) -> None:
         self.replaced = 0
+        self._ring = ring
         self._lock = threading.Lock()
         self._waiting: OrderedDict[str, bytes] = OrderedDict()
 
@@ -92,6 +90,7 @@ class VideoOutbox:
             if frame.camera_id not in self._waiting and len(self._waiting) >= MAX_CAMERAS:
                 self._waiting.popitem(last=False)
             self._waiting[frame.camera_id] = message
+        self._ring()
 
     def take(self) -> list[bytes]:
         """All messages that wait, in the order in which their cameras began to wait."""
@@ -115,82 +114,23 @@ def _fit_jpeg(jpeg: bytes, max_bytes: int) -> Fitted:
         )
     if len(jpeg) <= max_bytes:
         return (jpeg, *jpeg_size(jpeg))
-    image = _decoded(jpeg)
-    # What Pillow cannot make smaller, the gateway decides about.
-    return (jpeg, 0, 0) if image is None else _encode(image, _SMALLER_QUALITIES, max_bytes)
-
-
-def _decoded(jpeg: bytes) -> Image | None:
-    """The picture, None where there is no Pillow or it cannot read this."""
-    try:
-        from PIL import Image
-    except ImportError:
-        return None
-    try:
-        image = Image.open(io.BytesIO(jpeg))
-        image.load()
-    except (OSError, ValueError, Image.DecompressionBombError):
-        return None
-    return image
+    picture = read_jpeg(jpeg)
+    # What nobody here can make smaller, the gateway decides about.
+    return (jpeg, 0, 0) if picture is None else _encode(picture, _SMALLER_QUALITIES, max_bytes)
 
 
 def _lower(quality: int) -> tuple[int, ...]:
     return tuple(each for each in _SMALLER_QUALITIES if each < quality)
 
 
-def _encode(image: Image, qualities: tuple[int, ...], max_bytes: int) -> Fitted:
-    if image.mode not in ("L", "RGB"):
-        image = image.convert("RGB")
+def _encode(picture: Picture, qualities: tuple[int, ...], max_bytes: int) -> Fitted:
     jpeg = b""
     for _ in range(_HALVINGS):
         for quality in qualities:
-            out = io.BytesIO()
-            image.save(out, "JPEG", quality=quality)
-            jpeg = out.getvalue()
+            jpeg = picture.jpeg(quality)
             if len(jpeg) <= max_bytes:
-                return jpeg, image.width, image.height
-        image = image.resize((max(image.width // 2, 1), max(image.height // 2, 1)))
+                return (jpeg, *picture.size)
+        picture = picture.halved()
         # A smaller picture that looks good beats a large one that does not.
         qualities = _SMALLER_QUALITIES
     return jpeg, 0, 0
-
-
-# --- pixels -------------------------------------------------------------------------------------------------
-
-
-def _image_of(frame: object, channels: Channels) -> Image:
-    """A Pillow image of an array or an image; Pillow is loaded by the first frame that needs it."""
-    is_array = hasattr(frame, "__array_interface__")
-    if not is_array and not hasattr(frame, "convert"):
-        raise UnsupportedValueError(
-            f"a video frame of type {type(frame).__name__} cannot be sent; pass JPEG bytes, an array or a Pillow image"
-        )
-    try:
-        from PIL import Image
-    except ImportError as exc:
-        raise ConfigurationError(
-            "encoding a frame that is no JPEG yet needs Pillow: install the extra `video` "
-            "(pip install '.[video]' in the Plexus checkout), or send JPEG bytes"
-        ) from exc
-    if isinstance(frame, Image.Image):
-        return frame
-    if not is_array:
-        raise UnsupportedValueError(f"a video frame of type {type(frame).__name__} is no Pillow image")
-    return Image.fromarray(_pixels(frame, channels))
-
-
-def _pixels(array: Any, channels: Channels) -> Any:
-    """The array as Pillow takes it: height x width, or height x width x 3 in the order red, green, blue."""
-    interface = array.__array_interface__
-    shape, kind = tuple(interface["shape"]), interface["typestr"]
-    fits = len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3, 4))
-    if kind not in ("|u1", "u1") or not fits or 0 in shape:
-        raise UnsupportedValueError(
-            f"a video frame of shape {shape} and type {kind} cannot be sent; "
-            "use uint8, height x width, or height x width x 3"
-        )
-    if len(shape) == 2:
-        return array
-    if shape[2] == 1:
-        return array[:, :, 0]
-    return array[:, :, 2::-1] if channels == "bgr" else array[:, :, :3]

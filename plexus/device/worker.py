@@ -48,7 +48,8 @@ class Worker:
                 self._bell.clear()
 
     def _wait(self, until: float) -> None:
-        seconds = max(0.0, until - self._now())
-        if self._bell.is_set() or not self._links.wait(seconds, self._now):
+        seconds = until - self._now()
+        if seconds > 0.0 and not self._bell.is_set() and not self._links.wait(seconds, self._now):
             self._bell.wait(seconds)
-            self._bell.clear()
+        # The step that comes now sees all that was rung for until here.
+        self._bell.clear()

@@ -7,6 +7,7 @@ PlexusError
 ├── CommandParamError         the sender's: a command arrived with bad parameters
 ├── AuthenticationError       the key's: unknown, revoked, or without the scope
 ├── RateLimitedError          the gateway refused for rate; the points are counted as dropped
+├── DataLossError             points had to be dropped; `loss` says how many, from when, and why
 ├── DeliveryError             delivery could not be completed; the message says where the points are
 │   └── TransportError        the network's: no connection, broken connection, time-out
 │       └── TransportClosed   the gateway closed the link on purpose; `code` says why
@@ -19,6 +20,11 @@ PlexusError
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from plexus.domain.loss import Loss
 
 
 class PlexusError(Exception):
@@ -47,6 +53,17 @@ class AuthenticationError(PlexusError):
 
 class RateLimitedError(PlexusError):
     """The gateway refused points for rate. They are counted under `dropped` and not sent again."""
+
+
+class DataLossError(PlexusError):
+    """Points had to be dropped; told to `on_error`, never raised. `loss` has the reason, the count and the time range.
+
+    They are counted in `stats().dropped`, and the gateway is told where it takes such records.
+    """
+
+    def __init__(self, message: str, *, loss: Loss) -> None:
+        super().__init__(message)
+        self.loss = loss
 
 
 class DeliveryError(PlexusError):

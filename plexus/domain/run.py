@@ -39,6 +39,11 @@ class Criterion:
     value: float
     label: str = ""
 
+    def to_wire(self) -> dict[str, Any]:
+        """As it travels."""
+        label = {"label": self.label} if self.label else {}
+        return {"metric": self.metric, "operator": self.operator, "value": self.value, **label}
+
     def holds(self, sample: Value) -> bool:
         """Whether one sample satisfies it; what is no number, or NaN, satisfies none but `!=`."""
         if not is_number(sample):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sized
 from typing import Any, Union
 
 from plexus.domain.errors import UnsupportedValueError
@@ -14,6 +14,8 @@ Value = Union[float, int, str, bool, dict[str, Any], list[Any]]
 MIN_INT = -(2**63)
 MAX_INT = 2**64 - 1
 MAX_DEPTH = 64
+MAX_ARRAY = 4_096
+"""Values of an array that may be one reading: a lidar's scan is, a second of vibration is a series."""
 
 PLAIN_TYPES = frozenset({float, int, str, bool})
 """Types that `send` takes as they are, without a look inside."""
@@ -47,10 +49,10 @@ def inner_fault(value: object, levels: int = MAX_DEPTH) -> str | None:
 def freeze(value: object, metric: str) -> Value:
     """Take `value` as it is now, so that a later change by the caller does not reach what was sent.
 
-    Scalars of numpy and the like (anything with `.item()`) become Python numbers, small arrays
-    (`.tolist()`) become lists. Raises UnsupportedValueError naming `metric` for what no wire carries:
-    bytes, sets, None (but for one inside a dict or list), keys that are not text, integers outside 64 bits,
-    nesting deeper than 64.
+    Scalars of numpy and the like (anything with `.item()`) become Python numbers, arrays of up to `MAX_ARRAY` values
+    (`.tolist()`) become lists. Raises UnsupportedValueError naming `metric` for what no wire carries: bytes, sets,
+    dates, complex numbers, None (but for one inside a dict or list), keys that are not text, integers outside 64 bits,
+    larger arrays, nesting deeper than 64.
     """
     frozen: Value = _freeze(value, metric, 0)
     return frozen
@@ -77,7 +79,13 @@ def _freeze(value: object, metric: str, depth: int) -> Any:
 
 
 def _freeze_array_like(value: object, metric: str, depth: int) -> Any:
-    for method in ("tolist", "item"):
+    if (size := _size(value)) > MAX_ARRAY:
+        raise UnsupportedValueError(
+            f"metric {metric!r}: an array of {size} values is more than one reading ({MAX_ARRAY} at most); "
+            "if they were measured one after the other, use send_series"
+        )
+    # Dates would become bare numbers, in whatever unit they happen to have.
+    for method in () if _is_date(value) else ("tolist", "item"):
         convert = getattr(value, method, None)
         if callable(convert):
             plain = convert()
@@ -87,6 +95,17 @@ def _freeze_array_like(value: object, metric: str, depth: int) -> Any:
         f"metric {metric!r}: a value of type {type(value).__name__} cannot be sent; "
         "use a number, text, bool, dict or list"
     )
+
+
+def _size(value: object) -> int:
+    size = getattr(value, "size", None)
+    if isinstance(size, int):
+        return size
+    return len(value) if isinstance(value, Sized) else 1
+
+
+def _is_date(value: object) -> bool:
+    return getattr(getattr(value, "dtype", None), "kind", "") in ("M", "m")
 
 
 def _checked_int(value: int, metric: str) -> int:
@@ -104,7 +123,8 @@ def _checked_text(value: str, metric: str) -> str:
         raise UnsupportedValueError(
             f"metric {metric!r}: the text holds a lone surrogate, which UTF-8 cannot carry"
         ) from None
-    return str(value)
+    # Not str(value): an Enum of texts would give its name.
+    return str.__str__(value)
 
 
 def _checked_key(key: object, metric: str) -> str:

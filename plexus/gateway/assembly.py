@@ -19,8 +19,9 @@ from plexus.adapters.registry.sqlite import SqliteRegistry
 from plexus.adapters.store.memory import MemoryStore
 from plexus.gateway import devices, ingest
 from plexus.gateway.asgi import ASGIApp
+from plexus.gateway.commands import Devices
 from plexus.gateway.committer import Committer
-from plexus.gateway.core import Core, Devices, Presence
+from plexus.gateway.core import Core, Presence
 from plexus.gateway.gate import Gate
 from plexus.gateway.rest import build_rest
 from plexus.gateway.streams import StreamHandler
@@ -104,7 +105,7 @@ def build_core(ports: Ports) -> Core:
         keyring=ports.keyring,
         registry=ports.registry,
         presence=Presence(time.time_ns),
-        devices=Devices(),
+        devices=Devices(time.monotonic),
         committer=Committer(ports.store, ports.bus, time.monotonic),
         wall_ns=time.time_ns,
         monotonic=time.monotonic,

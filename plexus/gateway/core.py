@@ -7,16 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-import secrets
-from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 import attrs
-import orjson
 
-from plexus.domain.command import CommandCall, CommandOutcome
+from plexus.gateway.commands import Devices
 from plexus.gateway.committer import Committer
 from plexus.ports.bus import Bus
 from plexus.ports.keyring import Keyring
@@ -24,11 +20,6 @@ from plexus.ports.registry import Registry
 from plexus.ports.store import Store
 
 ONLINE_S = 30.0
-OUTCOMES_KEPT = 100
-RESULT_BYTES_KEPT = 64 * 1024
-"""A result that is larger as JSON is not kept with its outcome: a hundred of them are held in memory."""
-
-logger = logging.getLogger("plexus.gateway")
 
 _Device = tuple[str, str]
 """`(org, source_id)`."""
@@ -79,81 +70,6 @@ class Presence:
         """When it was last heard of, milliseconds since 1970 UTC; None if neither heard of nor learnt."""
         heard = self._heard.get((org, source_id))
         return None if heard is None else heard // 1_000_000
-
-
-class DeviceLink(Protocol):
-    """An open device socket, as far as commands are concerned."""
-
-    def call(self, call: CommandCall) -> bool:
-        """Put a command on its way; False when the socket takes no more."""
-        ...
-
-
-@attrs.frozen
-class HeardOutcome:
-    """What a device said of a command, with the source that said it."""
-
-    source_id: str
-    outcome: CommandOutcome
-
-
-class Devices:
-    """The devices that are connected, and what became of their commands; a source's newest socket gets the call."""
-
-    def __init__(self) -> None:
-        self._links: dict[_Device, list[DeviceLink]] = {}
-        self._outcomes: dict[str, deque[HeardOutcome]] = {}
-
-    def joined(self, org: str, source_id: str, link: DeviceLink) -> None:
-        """A device is authenticated."""
-        self._links.setdefault((org, source_id), []).append(link)
-
-    def left(self, org: str, source_id: str, link: DeviceLink) -> None:
-        """Its socket is gone."""
-        links = self._links.get((org, source_id), [])
-        if link in links:
-            links.remove(link)
-        if not links:
-            self._links.pop((org, source_id), None)
-
-    def connected(self, org: str, source_id: str) -> bool:
-        """Whether the source has an open socket."""
-        return (org, source_id) in self._links
-
-    def call(self, org: str, source_id: str, command: str, params: Mapping[str, Any]) -> bool:
-        """Send a command to a device; True when it is queued, False when the device is offline."""
-        call = CommandCall(secrets.token_hex(16), command, params)
-        links = self._links.get((org, source_id), ())
-        queued = any(link.call(call) for link in reversed(links))
-        logger.info(
-            "command %s (%s) for %s: %s", command, call.call_id, source_id, "queued" if queued else "device offline"
-        )
-        return queued
-
-    def answered(self, org: str, source_id: str, outcome: CommandOutcome) -> None:
-        """A device said something of a command; the last 100 of an organisation are kept."""
-        if _json_size(outcome.result) > RESULT_BYTES_KEPT:
-            outcome = attrs.evolve(outcome, result=None)
-        self._outcomes.setdefault(org, deque(maxlen=OUTCOMES_KEPT)).append(HeardOutcome(source_id, outcome))
-        logger.info(
-            "command %s (%s) on %s: %s%s",
-            outcome.command,
-            outcome.call_id,
-            source_id,
-            outcome.event,
-            f": {outcome.error}" if outcome.error else "",
-        )
-
-    def outcomes(self, org: str) -> list[HeardOutcome]:
-        """What devices last said of their commands, oldest first."""
-        return list(self._outcomes.get(org, ()))
-
-
-def _json_size(value: Any) -> float:
-    try:
-        return len(orjson.dumps(value))
-    except orjson.JSONEncodeError:
-        return float("inf")  # nested deeper than it goes
 
 
 class OpenSocket(Protocol):

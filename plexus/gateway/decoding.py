@@ -3,7 +3,8 @@
 The fast path takes a message only when every point in it is of the plain kind: scalar values in 64 bits, times that
 are milliseconds already, short names, nothing unknown. Whatever else it meets, it gives up without a judgement and the
 reference decoder (`protocol.frames.parse`, `protocol.points`) reads the message from its beginning. So the fast path
-can only be right or absent; a fuzz test holds the two against each other.
+can only be right or absent; a fuzz test holds the two against each other. A columnar message (extension `columnar`) is
+read by its own decoder, `protocol.columnar`, which the same test holds against them.
 """
 
 from __future__ import annotations
@@ -16,15 +17,16 @@ import msgspec
 from msgspec import Meta
 
 from plexus.domain.errors import ProtocolError
+from plexus.domain.loss import Loss
 from plexus.domain.names import MAX_METRIC_BYTES, MAX_TAGS, check_gateway_source_id, is_gateway_source_id
 from plexus.domain.point import MAX_ABS_MS, SECONDS_BELOW
 from plexus.domain.values import Value, is_number
-from plexus.protocol import fields, frames, jsontext
+from plexus.protocol import binaryframe, fields, frames, jsontext
 from plexus.protocol.batch import BatchName, parse_batch_name
 from plexus.protocol.columns import Columns, Decoded
 from plexus.protocol.points import decode_points
 
-_NS_PER_MS = 1_000_000
+_NS_PER_MS, _US_PER_MS, _NS_PER_US = 1_000_000, 1_000, 1_000
 
 _Int = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 _Whole = Annotated[int, Meta(ge=int(SECONDS_BELOW), le=int(MAX_ABS_MS))]
@@ -69,10 +71,16 @@ class Ingest:
     source_id: str | None
     decoded: Decoded
     batch: BatchName | None
+    gaps: tuple[Loss, ...] = ()
 
 
-def parse(message: str | bytes, envelope: frames.Envelope) -> frames.Frame:
-    """Read one frame of `/ws/device`: the same as `protocol.frames.parse`, faster. Raises ProtocolError."""
+def parse(message: str | bytes, envelope: frames.Envelope, max_points: int = binaryframe.MAX_POINTS) -> frames.Frame:
+    """Read one frame of `/ws/device`: the same as `protocol.binaryframe.parse`, faster. Raises ProtocolError.
+
+    `max_points` bounds a columnar body, of which it does not follow from the length.
+    """
+    if isinstance(message, bytes) and binaryframe.is_binary_frame(message):
+        return binaryframe.parse_telemetry(message, envelope, max_points)
     try:
         frame = _frame_decoder.decode(message)
     except _UNUSUAL:
@@ -84,8 +92,10 @@ def parse(message: str | bytes, envelope: frames.Envelope) -> frames.Frame:
     return frames.Telemetry(Decoded(columns), seq, parse_batch_name(frame.batch))
 
 
-def parse_body(body: bytes, arrival_ns: int) -> Ingest:
+def parse_body(body: bytes, arrival_ns: int, max_points: int = binaryframe.MAX_POINTS) -> Ingest:
     """Read the body of an HTTP ingest. Raises ProtocolError naming the field; bad points inside become faults."""
+    if binaryframe.is_binary_frame(body):
+        return _binary_body(body, arrival_ns, max_points)
     try:
         plain = _body_decoder.decode(body)
     except _UNUSUAL:
@@ -107,7 +117,15 @@ def reference_body(body: bytes, arrival_ns: int) -> Ingest:
     if source_id is not None:
         check_gateway_source_id(source_id)
     decoded = decode_points(raw.get("points"), source_id=source_id, arrival_ns=arrival_ns)
-    return Ingest(source_id, decoded, parse_batch_name(raw.get("batch")))
+    return Ingest(source_id, decoded, parse_batch_name(raw.get("batch")), frames.parse_gaps(raw))
+
+
+def _binary_body(body: bytes, arrival_ns: int, max_points: int) -> Ingest:
+    source_id = binaryframe.split(body).header.get("source_id")
+    if source_id is not None:
+        check_gateway_source_id(source_id)
+    frame = binaryframe.parse_telemetry(body, frames.Envelope(source_id or "", arrival_ns), max_points)
+    return Ingest(source_id, frame.decoded, frame.batch, frame.gaps)
 
 
 # --- columns of plain points; None: not so plain after all --------------------------------------------------
@@ -147,7 +165,7 @@ def _times(stamps: list[Any], arrival_ns: int) -> list[int]:
     return [
         stamp * _NS_PER_MS
         if stamp.__class__ is int
-        else (whole := int(stamp)) * _NS_PER_MS + round((stamp - whole) * _NS_PER_MS)
+        else (whole := int(stamp)) * _NS_PER_MS + round((stamp - whole) * _US_PER_MS) * _NS_PER_US
         for stamp in stamps
     ]
 
@@ -156,7 +174,7 @@ def _nanoseconds(stamp: float) -> int:
     if isinstance(stamp, int):
         return stamp * _NS_PER_MS
     whole = int(stamp)
-    return whole * _NS_PER_MS + round((stamp - whole) * _NS_PER_MS)
+    return whole * _NS_PER_MS + round((stamp - whole) * _US_PER_MS) * _NS_PER_US
 
 
 def _events(classes: list[Literal["metric", "event"] | None], values: list[Any]) -> list[bool]:

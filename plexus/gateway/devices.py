@@ -20,6 +20,7 @@ from plexus.domain.command import CommandCall
 from plexus.domain.errors import ProtocolError
 from plexus.gateway import admission, decoding
 from plexus.gateway.asgi import Receive, Scope, Send
+from plexus.gateway.commands import Order
 from plexus.gateway.core import Core
 from plexus.ports.keyring import KeyInfo
 from plexus.ports.store import Receipt, Submission
@@ -69,6 +70,7 @@ class DeviceSocket:
         self._session = GatewaySession(core.monotonic(), self._decode)
         self._source_id = ""
         self._outbox: deque[str] = deque()
+        self._orders: deque[Order] = deque()
         self._unsettled_points = 0
         self._arrival_ns = 0
         self._wake = asyncio.Event()
@@ -95,11 +97,13 @@ class DeviceSocket:
         """The key that it came in with."""
         return "" if self._key is None else self._key.key_id
 
-    def call(self, call: CommandCall) -> bool:
+    def call(self, order: Order) -> bool:
         """Put a command on its way; False when the device does not take what is on its way already."""
-        if len(self._outbox) >= self._core.limits.outbox_messages or not self._session.call(call):
+        waiting = len(self._outbox) + len(self._orders)
+        if waiting >= self._core.limits.outbox_messages or self._session.state is not State.READY:
             return False
-        self._flush()
+        self._orders.append(order)
+        self._wake.set()
         return True
 
     def expel(self) -> None:
@@ -143,7 +147,17 @@ class DeviceSocket:
         elif isinstance(event, HeartbeatReceived):
             self._core.presence.heard(self._org, self._source_id)
         elif isinstance(event, CommandAnswered):
-            self._core.devices.answered(self._org, self._source_id, event.outcome)
+            self._answered(event)
+
+    def _answered(self, event: CommandAnswered) -> None:
+        devices, said = self._core.devices, event.outcome
+        if isinstance(said, frames.CommandStatus):
+            self._session.call(devices.reported(self._org, self._source_id, said))
+        elif isinstance(said, frames.CommandSync):
+            for known in devices.synced(self._org, self._source_id, said):
+                self._session.call(known)
+        else:
+            devices.answered(self._org, self._source_id, said)
 
     @property
     def _org(self) -> str:
@@ -156,12 +170,17 @@ class DeviceSocket:
             self._session.refuse(decision.code, decision.detail, decision.close_code)
             return
         self._key, self._source_id = decision.key, decision.source_id
-        self._session.accept(self._source_id, round(self._core.wall_ns() / 1_000_000, 3))
+        self._session.accept(
+            self._source_id,
+            round(self._core.wall_ns() / 1_000_000, 3),
+            may_declare=decision.key.allows("write", self._source_id),
+            max_frame_bytes=self._core.limits.message_bytes,
+        )
         enlarge = self._scope.get("extensions", {}).get(LARGER_MESSAGES)
         if enlarge is not None:
             enlarge(self._core.limits.message_bytes)
         self._core.presence.opened(self._org, self._source_id)
-        self._core.devices.joined(self._org, self._source_id, self)
+        self._core.devices.joined(self._org, self._source_id, self, self._session.declared)
         self._core.sockets.add(self)
         logger.info("device %s connected (%s %s)", self._source_id, auth.platform, auth.agent_version)
 
@@ -232,13 +251,22 @@ class DeviceSocket:
                 self._wake.clear()
                 self._session.tick(self._core.monotonic())
                 self._collect()
-                while self._outbox:
+                while self._outbox or self._take_order():
                     await self._send({"type": "websocket.send", "text": self._outbox.popleft()})
                     self._collect()
                 if self._session.close is not None:
                     code, reason = self._session.close
                     await self._send({"type": "websocket.close", "code": code, "reason": reason})
                     return
+
+    def _take_order(self) -> bool:
+        """Put the next command into the empty outbox; what remains of its time is told as it is at this moment."""
+        if not self._orders:
+            return False
+        order = self._orders.popleft()
+        self._session.call(order if isinstance(order, CommandCall) else order.at(self._core.monotonic()))
+        self._collect()
+        return bool(self._outbox)
 
     async def _wait_for_work(self) -> None:
         deadline = self._session.next_deadline()

@@ -7,7 +7,7 @@ points stores nothing: it is how a device asks whether its key is good and which
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from typing import Any
 
 from plexus.domain.errors import ProtocolError, StoreError
@@ -18,7 +18,9 @@ from plexus.gateway.core import Core
 from plexus.ports.keyring import KeyInfo
 from plexus.ports.store import Receipt, Submission
 from plexus.protocol import extensions
+from plexus.protocol.columnar import TooManyPointsError
 from plexus.protocol.columns import PointFault
+from plexus.protocol.probing import TIME_HEADER, dump_times
 
 PATHS = ("/ingest", "/api/ingest")
 
@@ -41,6 +43,7 @@ class IngestHandler:
         """Take one message."""
         key: KeyInfo = scope["state"]["key"]
         require(key, "write")
+        send = _telling_time(scope, send, self._core.wall_ns)
         # Before the body is read: while the store is behind, what a client sends waits on its side of the socket.
         await self._core.committer.room()
         ingest, arrival_ns = await self._read(scope, receive)
@@ -67,7 +70,9 @@ class IngestHandler:
             else:
                 body = unpack(encoding, body, limits.body_bytes)
         try:
-            ingest = decoding.parse_body(body, arrival_ns)
+            ingest = decoding.parse_body(body, arrival_ns, limits.message_points)
+        except TooManyPointsError as exc:
+            raise HttpError(413, str(exc)) from exc
         except ProtocolError as exc:
             raise HttpError(400, str(exc)) from exc
         if ingest.decoded.total > limits.message_points:
@@ -88,7 +93,7 @@ class IngestHandler:
         source_id = ingest.source_id or (columns.source_id[0] if columns.source_id else None)
         if source_id is None:
             raise HttpError(400, "source_id is required, in the point or in the envelope")
-        submission = Submission(key.org, source_id, columns, arrival_ns, ingest.batch)
+        submission = Submission(key.org, source_id, columns, arrival_ns, ingest.batch, ingest.gaps)
         try:
             receipt = await self._core.committer.submit(submission)
         except StoreError as exc:
@@ -127,6 +132,21 @@ def _answered_extensions(scope: Scope) -> Headers:
     offered = extensions.parse_header(header(scope, extensions.HEADER.encode()))
     agreed = extensions.agree(offered, extensions.GATEWAY_OFFERS)
     return [(extensions.HEADER.encode(), extensions.format_header(agreed).encode())] if agreed else []
+
+
+def _telling_time(scope: Scope, send: Send, wall_ns: Callable[[], int]) -> Send:
+    """`send`, with the time of the question and of the answer for a client that asks for them (extension `clock`)."""
+    if extensions.CLOCK not in extensions.parse_header(header(scope, extensions.HEADER.encode())):
+        return send
+    came_ns = wall_ns()
+
+    async def told(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            times = dump_times(came_ns, wall_ns()).encode()
+            message = {**message, "headers": [*message["headers"], (TIME_HEADER.encode(), times)]}
+        await send(message)
+
+    return told
 
 
 def _success(ingest: decoding.Ingest, count: int) -> dict[str, Any]:

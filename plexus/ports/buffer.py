@@ -1,4 +1,4 @@
-"""The buffer port: sealed batches that are not acknowledged yet, kept until they are, and losses until they are told."""
+"""The buffer port: sealed batches, kept until they are acknowledged, and losses, kept until they are told."""
 
 from __future__ import annotations
 
@@ -8,6 +8,13 @@ from typing import Protocol
 from plexus.domain.loss import Loss
 from plexus.protocol.batch import Batch
 
+BUFFER_FULL = "buffer_full"
+"""A batch made room and was not spared."""
+SPOOL_DAMAGED = "spool_damaged"
+"""What was kept cannot be read any more."""
+SPOOL_FAULT = "spool_fault"
+"""The storage failed, and what it had acknowledged before could not all be taken over."""
+
 
 class Buffer(Protocol):
     """Keeps batches, oldest first, and a record of losses. Used by one thread at a time.
@@ -16,13 +23,15 @@ class Buffer(Protocol):
     - what `append` took stays until `release` names it, through a restart where the buffer is durable;
     - a release may be forgotten when the process is killed: the batch is there again, under its name;
     - the order of `oldest` is the order of `append`; every fact of a batch comes back as it went in;
-    - a batch is in it once: appending a name again changes nothing; `rewrite` changes content, never order;
+    - a batch is in it once: appending or declaring a name again changes nothing; `rewrite` changes content, never the
+      order nor the number of points;
     - never more points than its bound are kept: the oldest batches make room, and `append` returns them in order, the
       new one too when it is larger than the bound alone: nothing leaves unseen;
     - what had to make room is in `losses`, under "buffer_full", from the same instant on and as durably, unless it is
-      named in `spared`; losses that the batch itself declared are taken back into `losses` as they were;
+      named in `spared`; a batch of no points, which declares losses, takes no room and makes none;
     - a loss stays until a batch that declares it is kept (`declare`), in one step: told once, never forgotten;
     - the cost of `append` and of `oldest` does not grow with what is kept; counts are kept, not counted;
+    - what it cannot give back any more is on the record too, under "spool_damaged" or "spool_fault";
     - a failure of the storage is a BufferFault naming the file, after which what was kept is still kept.
     """
 
@@ -39,7 +48,7 @@ class Buffer(Protocol):
     def append(self, batches: Iterable[Batch], spared: Iterable[Batch] = ()) -> list[Batch]:
         """Keep these, all or none, durable on return where the buffer is; returns what had to make room.
 
-        Those of `spared` are on their way: where one makes room, whether it is lost is for the link to say.
+        Those of `spared` are delivered and could not be released: where one makes room, nothing is lost.
         """
         ...
 
@@ -64,6 +73,10 @@ class Buffer(Protocol):
 
     def lose(self, losses: Iterable[Loss]) -> None:
         """Record these losses, added to those of the same reason; durable on return where the buffer is."""
+        ...
+
+    def found(self, losses: Iterable[Loss]) -> None:
+        """Take these off the record, as far as they are on it: what made room had been delivered after all."""
         ...
 
     def losses(self) -> Sequence[Loss]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import BinaryIO, Protocol
 
+STOP_S = 2.0
+"""How long a process may take to end by itself, when nobody is in a hurry."""
+
 
 class CameraProcess(Protocol):
     """One running process.
@@ -18,8 +21,11 @@ class CameraProcess(Protocol):
         """The stream to read frames from."""
         ...
 
-    def stop(self) -> None:
-        """End it and wait for its end, from any thread; never raises, twice is fine."""
+    def stop(self, grace_s: float = STOP_S) -> None:
+        """End it and wait for its end, from any thread; never raises, twice is fine.
+
+        It may take `grace_s` seconds to end by itself; then it is killed.
+        """
         ...
 
     def error(self) -> str:

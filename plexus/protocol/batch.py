@@ -6,7 +6,6 @@ for fresh data that overtakes a backlog; `n` counts from 1 in it. The name and t
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import Any
 
@@ -15,6 +14,7 @@ import attrs
 from plexus.domain.errors import ProtocolError
 from plexus.domain.loss import Loss
 from plexus.protocol.extensions import NO_FEATURES, Features
+from plexus.protocol.hashing import blake2b
 
 _stream = re.compile(r"[0-9a-f]{32}\Z")
 _digest = re.compile(r"[0-9a-f]{1,128}\Z")
@@ -78,7 +78,7 @@ class Batch:
 
 def digest_of(body: bytes) -> str:
     """A 128-bit digest of a sealed body; made once, when the batch is sealed, and carried along from then on."""
-    return hashlib.blake2b(body, digest_size=16).hexdigest()
+    return blake2b(body, digest_size=16).hexdigest()
 
 
 def is_stream_name(value: object) -> bool:

@@ -19,11 +19,14 @@ import attrs
 
 from plexus.domain.command import CommandCall, CommandOutcome
 from plexus.domain.errors import ProtocolError
-from plexus.protocol import extensions, frames
+from plexus.protocol import binaryframe, extensions, frames
 from plexus.protocol.batch import Batch
+from plexus.protocol.commandruns import RunReports
 from plexus.protocol.extensions import NO_FEATURES, Features
 from plexus.protocol.messages import (
     AuthRefused,
+    ClockSample,
+    ClockSampled,
     CommandArrived,
     Delivered,
     DeviceEvent,
@@ -35,18 +38,24 @@ from plexus.protocol.messages import (
     Refused,
     Rewound,
 )
+from plexus.protocol.probing import GREETING_PINGS, HEARTBEAT_PINGS, ClockProbe, halfway
 
 HEARTBEAT_S = 30.0
 ACK_TIMEOUT_S = 30.0
 GREETING_TIMEOUT_S = 10.0
 WINDOW_FRAMES = 32
 WINDOW_POINTS = 10_000
+WINDOW_BYTES = 4 * 1024 * 1024
+"""The window of a gateway that knows batch names: bytes, since a high-rate batch has many points and few of those."""
 
 NOT_THE_KEY = frozenset({"streaming_requires_plan"})
 """Auth errors that refuse this kind of link, not the key: stay on HTTP and keep sending."""
 
 RETRY_CODES = frozenset({frames.UNAVAILABLE})
 """Errors that release nothing: send it all again later."""
+
+DECLARATION_CODES = frozenset({"invalid_command", "commands_not_permitted"})
+"""Errors that refuse what was declared and nothing else."""
 
 LATER_CODES = RETRY_CODES | {"RATE_LIMITED", "auth_timeout"}
 """Errors that refuse a greeting for now; the key is fine."""
@@ -81,6 +90,7 @@ class Hello:
     platform: str
     commands: Callable[[], tuple[Mapping[str, Any], ...]] = tuple
     offers: Mapping[str, int] = attrs.field(factory=lambda: dict(extensions.DEVICE_OFFERS))
+    runs: RunReports | None = None
 
 
 @attrs.define
@@ -88,24 +98,28 @@ class _InFlight:
     batch: Batch
     seq: int | None
     sent_at: float
+    size: int
 
 
 class DeviceSession:
-    """One connection of one device. `wall_ms` reads the device's uncorrected clock, milliseconds since 1970 UTC."""
+    """One connection of one device. `tick` reads the device's monotonic clock, nanoseconds."""
 
-    def __init__(self, hello: Hello, wall_ms: Callable[[], float]) -> None:
+    def __init__(self, hello: Hello, tick: Callable[[], int]) -> None:
         self._hello = hello
-        self._wall_ms = wall_ms
+        self._tick = tick
+        self._probe = ClockProbe(tick)
         self._state = State.CONNECTING
         self._features: Features = NO_FEATURES
         self._acks = False
+        self._protocol = 0
         self._seq = 0
         self._flight: OrderedDict[int, _InFlight] = OrderedDict()
         self._flight_points = 0
+        self._flight_bytes = 0
         self._rewound: dict[str, int] = {}
         self._sends = 0
         self._greeted_at = 0.0
-        self._greeted_wall_ms = 0.0
+        self._greeted_tick = 0
         self._next_heartbeat = 0.0
         self._source_id = hello.source_id
         self._messages: list[Message] = []
@@ -122,8 +136,9 @@ class DeviceSession:
         """The socket is open: authenticate."""
         self._enter(State.GREETING)
         self._greeted_at = now
-        self._greeted_wall_ms = self._wall_ms()
+        self._greeted_tick = self._tick()
         hello = self._hello
+        commands = hello.commands()
         self._say(
             frames.DeviceAuth(
                 api_key=hello.api_key,
@@ -131,31 +146,34 @@ class DeviceSession:
                 install_id=hello.install_id,
                 platform=hello.platform,
                 agent_version=hello.agent_version,
-                commands=hello.commands(),
+                commands=commands,
                 acks=True,
                 hears_goodbye=True,
                 ext=hello.offers,
+                protocol=0 if hello.runs is None else hello.runs.protocol(),
             )
         )
 
     def has_room(self, count: int) -> bool:
-        """Whether `count` more points fit the window of 32 frames and 10,000 points."""
+        """Whether `count` more points fit the window: 32 frames, and 4 MiB or, without batch names, 10,000 points."""
         if self._state is not State.READY or len(self._flight) >= WINDOW_FRAMES:
             return False
+        if extensions.BATCH in self._features:
+            return self._flight_bytes < WINDOW_BYTES
         return not self._flight or self._flight_points + count <= WINDOW_POINTS
 
     def submit(self, batch: Batch, base: int, body: bytes, now: float) -> None:
         """Send one batch; the caller asked `has_room` first."""
         if extensions.BATCH in self._features:
-            self._messages.append(frames.dump_telemetry(body, batch=batch.name(base)))
-            self._keep(batch, None, now)
+            self._messages.append(binaryframe.dump_telemetry(body, batch=batch.name(base), gaps=batch.losses))
+            self._keep(batch, None, now, len(body))
         elif self._acks:
             self._seq += 1
-            self._messages.append(frames.dump_telemetry(body, seq=self._seq))
-            self._keep(batch, self._seq, now)
+            self._messages.append(binaryframe.dump_telemetry(body, seq=self._seq))
+            self._keep(batch, self._seq, now, len(body))
         else:
-            self._messages.append(frames.dump_telemetry(body))
-            self._keep(batch, None, now)
+            self._messages.append(binaryframe.dump_telemetry(body))
+            self._keep(batch, None, now, len(body))
 
     def written(self) -> None:
         """Where the gateway has no acknowledgements, what is written is as delivered as it will ever be known to be."""
@@ -196,6 +214,7 @@ class DeviceSession:
         elif now >= self._next_heartbeat:
             self._next_heartbeat = now + HEARTBEAT_S
             self._say(frames.Heartbeat(self._source_id, self._hello.agent_version))
+            self._ask_time(HEARTBEAT_PINGS)
 
     def ended(self, reason: str, *, goodbye: bool = False) -> None:
         """The connection is over, whoever ended it; what was in flight goes back to the caller."""
@@ -222,7 +241,11 @@ class DeviceSession:
         return self._next_heartbeat
 
     def take_messages(self) -> list[Message]:
-        """Messages to send, in order."""
+        """Messages to send, in order; to be written at once, since a question for the time may be among them."""
+        self._report_runs()
+        ping = self._probe.ping() if self._state is State.READY else None
+        if ping is not None:
+            self._say(ping)
         taken, self._messages = self._messages, []
         return taken
 
@@ -239,15 +262,17 @@ class DeviceSession:
             self._source_id = frame.source_id
             self._features = extensions.features(extensions.agree(frame.ext, self._hello.offers))
             self._acks = frame.acks
+            if self._hello.runs is not None:
+                self._protocol = frame.protocol
+                self._hello.runs.connected(frame.protocol)
             self._next_heartbeat = now + HEARTBEAT_S
-            half_trip_ms = (now - self._greeted_at) * 500.0
+            self._ask_time(GREETING_PINGS)
             self._events.append(
                 Ready(
                     source_id=frame.source_id,
                     features=self._features,
                     confirms=self._confirms(),
-                    offset_ms=self._offset_ms(frame.server_time_ms, half_trip_ms),
-                    offset_error_ms=half_trip_ms,
+                    clock=self._told_time(frame.server_time_ms),
                 )
             )
         elif isinstance(frame, frames.ErrorFrame):
@@ -272,11 +297,32 @@ class DeviceSession:
                 self._events.append(Forked(frame.stream, forked))
         elif isinstance(frame, frames.ErrorFrame):
             self._refused(frame)
-        elif isinstance(frame, frames.TypedCommand):
-            self._events.append(CommandArrived(CommandCall(frame.id, frame.command, frame.params)))
+        else:
+            self._told(frame)
 
-    def _offset_ms(self, server_time_ms: float | None, half_trip_ms: float) -> float | None:
-        return None if server_time_ms is None else server_time_ms - (self._greeted_wall_ms + half_trip_ms)
+    def _told(self, frame: frames.Frame) -> None:
+        """What is not about telemetry."""
+        if isinstance(frame, frames.TypedCommand):
+            self._events.append(CommandArrived(CommandCall(frame.id, frame.command, frame.params)))
+        elif isinstance(frame, (frames.CommandRun, frames.CommandStatusAck)):
+            self._events.append(CommandArrived(frame))
+        elif isinstance(frame, frames.ClockPong):
+            sample = self._probe.heard(frame)
+            if sample is not None:
+                self._events.append(ClockSampled(sample))
+
+    def _report_runs(self) -> None:
+        runs = self._hello.runs
+        if runs is not None and self._protocol and self._state is State.READY:
+            for said in runs.take():
+                self._say(said)
+
+    def _ask_time(self, pings: int) -> None:
+        if extensions.CLOCK in self._features:
+            self._probe.begin(pings)
+
+    def _told_time(self, server_time_ms: float | None) -> ClockSample | None:
+        return None if server_time_ms is None else halfway(self._greeted_tick, self._tick(), server_time_ms)
 
     def _gap(self, frame: frames.BatchNack) -> None:
         # Every frame behind a gap is refused, so the same answer comes many times; what was sent again since the
@@ -293,11 +339,13 @@ class DeviceSession:
         done = self._release(lambda item: item.batch.stream == frame.stream and item.batch.n <= frame.upto)
         if done:
             reason = frame.faults[0].error if frame.faults else ""
-            self._events.append(Delivered(done, dropped=len(frame.faults), reason=reason))
+            self._events.append(Delivered(done, len(frame.faults), reason, frame.faults))
 
     def _refused(self, frame: frames.ErrorFrame) -> None:
         seq, batch = frame.seq, frame.batch
-        if frame.code in RETRY_CODES or (seq is None and batch is None):
+        if frame.code in DECLARATION_CODES:
+            self._events.append(CommandArrived(frame))
+        elif frame.code in RETRY_CODES or (seq is None and batch is None):
             self._events.append(Notice(frame.code, frame.detail))
         elif batch is not None:
             self._rewound.pop(batch[0], None)
@@ -321,16 +369,18 @@ class DeviceSession:
     def _confirms(self) -> bool:
         return self._acks or extensions.BATCH in self._features
 
-    def _keep(self, batch: Batch, seq: int | None, now: float) -> None:
+    def _keep(self, batch: Batch, seq: int | None, now: float, size: int) -> None:
         self._sends += 1
-        self._flight[self._sends] = _InFlight(batch, seq, now)
+        self._flight[self._sends] = _InFlight(batch, seq, now, size)
         self._flight_points += batch.count
+        self._flight_bytes += size
 
     def _release(self, chosen: Callable[[_InFlight], bool]) -> tuple[Batch, ...]:
         keys = [key for key, item in self._flight.items() if chosen(item)]
-        batches = tuple(self._flight.pop(key).batch for key in keys)
-        self._flight_points -= sum(batch.count for batch in batches)
-        return batches
+        items = [self._flight.pop(key) for key in keys]
+        self._flight_points -= sum(item.batch.count for item in items)
+        self._flight_bytes -= sum(item.size for item in items)
+        return tuple(item.batch for item in items)
 
     def _release_all(self) -> tuple[Batch, ...]:
         return self._release(lambda _item: True)

@@ -24,7 +24,15 @@ Features = frozenset[str]
 
 NO_FEATURES: Features = frozenset()
 
-DEVICE_OFFERS: Mapping[str, int] = {ANY_METRIC: 1, BATCH: 1, NON_FINITE: 1, PRECISION: 1}
+DEVICE_OFFERS: Mapping[str, int] = {
+    ANY_METRIC: 1,
+    BATCH: 1,
+    CLOCK: 1,
+    COLUMNAR: 1,
+    GAPS: 1,
+    NON_FINITE: 1,
+    PRECISION: 1,
+}
 GATEWAY_OFFERS: Mapping[str, int] = DEVICE_OFFERS
 
 

@@ -18,17 +18,23 @@ from typing import Union
 import attrs
 
 from plexus.domain.command import CommandCall, CommandOutcome
+from plexus.domain.declaration import Declaration
 from plexus.domain.errors import ProtocolError
-from plexus.protocol import extensions, frames
+from plexus.domain.loss import Loss
+from plexus.protocol import binaryframe, extensions, frames
 from plexus.protocol.ackwindow import AckWindow
 from plexus.protocol.batch import BatchName
-from plexus.protocol.columns import Decoded, PointFault
+from plexus.protocol.binaryframe import Decoder
+from plexus.protocol.columns import Decoded
+from plexus.protocol.declarations import read_declarations
 from plexus.protocol.ledger import Verdict
+from plexus.protocol.pending import Pending
 
 AUTH_TIMEOUT_S = 10.0
 MAX_HELD_BYTES = 256 * 1024
 """What a device may send between its `device_auth` and the answer."""
 
+PROTOCOL = 1  # typed commands, answered to a device that offers them
 CLOSE_NORMAL = 1000
 CLOSE_GOING_AWAY = 1001
 CLOSE_POLICY = 1008
@@ -79,12 +85,13 @@ class AuthRequested:
 class TelemetryReceived:
     """Points to store: answer with `settle(ticket, …)`. A frame of faults only is to be settled too.
 
-    `batch` is set only where batch names are agreed.
+    `batch` is set only where batch names are agreed. `gaps` are losses to be kept with the points.
     """
 
     ticket: int
     decoded: Decoded
     batch: BatchName | None
+    gaps: tuple[Loss, ...] = ()
 
 
 @attrs.frozen
@@ -94,9 +101,9 @@ class HeartbeatReceived:
 
 @attrs.frozen
 class CommandAnswered:
-    """The device said something of a command."""
+    """The device said something of a command: an answer to a call (0.5.2), or where runs are (protocol 1)."""
 
-    outcome: CommandOutcome
+    outcome: Union[CommandOutcome, frames.CommandStatus, frames.CommandSync]
 
 
 @attrs.frozen
@@ -116,29 +123,22 @@ class FrameRefused:
 GatewayEvent = Union[AuthRequested, TelemetryReceived, HeartbeatReceived, CommandAnswered, BinaryReceived, FrameRefused]
 
 
-@attrs.define
-class _Pending:
-    seq: int | None
-    batch: BatchName | None
-    good: int
-    faults: tuple[PointFault, ...]
-    settlement: Settlement | None = None
-
-
 class GatewaySession:
-    """One connection. `decoder` reads text messages; `now` is monotonic seconds throughout."""
+    """One connection. `decoder` reads text and binary telemetry; `now` is monotonic seconds throughout."""
 
-    def __init__(self, now: float, decoder: frames.Decoder = frames.parse) -> None:
+    def __init__(self, now: float, decoder: Decoder = binaryframe.parse) -> None:
         self._decoder = decoder
         self._state = State.AWAITING_AUTH
         self._opened_at = now
         self._source_id = ""
         self._acks = False
         self._names = False
+        self._tells_time = False
+        self.declared: Mapping[str, Declaration] = {}
         self._auth: frames.DeviceAuth | None = None
         self._held: list[tuple[str | bytes, float, int]] = []
         self._tickets = 0
-        self._pending: OrderedDict[int, _Pending] = OrderedDict()
+        self._pending: OrderedDict[int, Pending] = OrderedDict()
         self._window = AckWindow()
         self._messages: list[str] = []
         self._events: list[GatewayEvent] = []
@@ -168,7 +168,7 @@ class GatewaySession:
             return
         if self._state is State.CLOSED:
             return
-        if isinstance(message, bytes):
+        if isinstance(message, bytes) and not self._is_telemetry(message):
             self._binary(message)
             return
         try:
@@ -179,7 +179,7 @@ class GatewaySession:
         if self._state is State.AWAITING_AUTH:
             self._first(frame)
         else:
-            self._conversed(frame)
+            self._conversed(frame, arrival_ns)
 
     def tick(self, now: float) -> None:
         """The time went on: a silent client is closed, an ack that waited for a hole goes out."""
@@ -188,8 +188,18 @@ class GatewaySession:
         elif self._state is State.READY:
             self._say_all(self._window.tick(now))
 
-    def accept(self, source_id: str, server_time_ms: float, offers: Mapping[str, int] | None = None) -> None:
+    def accept(
+        self,
+        source_id: str,
+        server_time_ms: float,
+        offers: Mapping[str, int] | None = None,
+        *,
+        may_declare: bool = True,
+        max_frame_bytes: int | None = None,
+    ) -> None:
         """Let the device in under `source_id`; `offers` are the extensions this gateway has.
+
+        Its typed commands are in `declared` then; it hears of each that cannot be, or of all without `may_declare`.
 
         What the device sent before it had this answer is looked at now, so take the events afterwards. Passed over
         when the conversation ended meanwhile.
@@ -203,7 +213,13 @@ class GatewaySession:
         self._source_id = source_id
         self._acks = auth.acks
         self._names = extensions.BATCH in agreed
-        self._say(frames.Authenticated(source_id, server_time_ms, acks=auth.acks, ext=agreed))
+        self._tells_time = extensions.CLOCK in agreed
+        answer = frames.Authenticated(source_id, server_time_ms, acks=auth.acks, ext=agreed)
+        if auth.protocol:
+            answer = attrs.evolve(answer, protocol=PROTOCOL, max_frame_bytes=max_frame_bytes)
+        self._say(answer)
+        self.declared, faults = read_declarations(auth, permitted=may_declare)
+        self._say_all(faults)
         held, self._held = self._held, []
         for message, now, arrival_ns in held:
             self.receive(message, now, arrival_ns)
@@ -224,11 +240,14 @@ class GatewaySession:
             self._pending[ticket].settlement = settlement
             self._answer_settled(now)
 
-    def call(self, call: CommandCall) -> bool:
-        """Send a command to the device; False when there is no conversation to send it in."""
+    def call(self, call: CommandCall | frames.CommandRun | frames.CommandStatusAck) -> bool:
+        """Send a command, or what was heard of a run, to the device; False when there is no conversation for it."""
         if self._state is not State.READY:
             return False
-        self._say(frames.TypedCommand(call.call_id, call.command, call.params))
+        if isinstance(call, CommandCall):
+            self._say(frames.TypedCommand(call.call_id, call.command, call.params))
+        else:
+            self._say(call)
         return True
 
     def say_goodbye(self, code: int = CLOSE_GOING_AWAY, reason: str = "gateway is shutting down") -> None:
@@ -272,17 +291,29 @@ class GatewaySession:
         if sum(len(held) for held, _, _ in self._held) > MAX_HELD_BYTES:
             self.refuse("auth_required", f"more than {MAX_HELD_BYTES} bytes before authenticated: wait for it")
 
-    def _conversed(self, frame: frames.Frame) -> None:
+    def _conversed(self, frame: frames.Frame, arrival_ns: int) -> None:
         if isinstance(frame, frames.Telemetry):
             decoded = frame.decoded
             batch = frame.batch if self._names else None
-            ticket = self._admit(_Pending(frame.seq, batch, len(decoded.columns), decoded.faults))
-            self._events.append(TelemetryReceived(ticket, decoded, batch))
+            ticket = self._admit(Pending(frame.seq, batch, len(decoded.columns), decoded.faults))
+            self._events.append(TelemetryReceived(ticket, decoded, batch, frame.gaps))
         elif isinstance(frame, frames.Heartbeat):
             self._events.append(HeartbeatReceived())
+        elif isinstance(frame, frames.ClockPing):
+            self._told_time(frame, arrival_ns // 1_000)
         elif isinstance(frame, frames.CommandResult):
             outcome = CommandOutcome(frame.id, frame.command, frame.event, frame.result, frame.error)
             self._events.append(CommandAnswered(outcome))
+        elif isinstance(frame, (frames.CommandStatus, frames.CommandSync)):
+            self._events.append(CommandAnswered(frame))
+
+    def _told_time(self, ping: frames.ClockPing, now_us: int) -> None:
+        # Answered at once, so it leaves as it came; what the way out takes longer, the device counts to the trip.
+        if self._tells_time:
+            self._say(frames.ClockPong(ping.t0, now_us, now_us))
+
+    def _is_telemetry(self, message: bytes) -> bool:
+        return self._state is State.READY and binaryframe.is_binary_frame(message)
 
     def _binary(self, payload: bytes) -> None:
         if self._state is State.AWAITING_AUTH:
@@ -290,21 +321,21 @@ class GatewaySession:
         else:
             self._events.append(BinaryReceived(payload))
 
-    def _unreadable(self, exc: ProtocolError, message: str, now: float) -> None:
+    def _unreadable(self, exc: ProtocolError, message: str | bytes, now: float) -> None:
         if self._state is State.AWAITING_AUTH:
             self.refuse("malformed", str(exc))
             return
         self._events.append(FrameRefused(str(exc)))
-        names = frames.salvage(message)
+        names = binaryframe.salvage(message)
         if names is None:
             self._say(frames.ErrorFrame(frames.MALFORMED, str(exc)))
             return
         # It waits for its turn like any telemetry, for its error releases what is below it.
         refused = Settlement("store", refused=frames.MALFORMED, detail=str(exc))
-        self._admit(_Pending(names.seq, names.batch if self._names else None, 0, (), refused))
+        self._admit(Pending(names.seq, names.batch if self._names else None, 0, (), refused))
         self._answer_settled(now)
 
-    def _admit(self, pending: _Pending) -> int:
+    def _admit(self, pending: Pending) -> int:
         if not self._acks or pending.batch is not None:
             pending.seq = None
         if pending.seq is not None:
@@ -335,10 +366,10 @@ class GatewaySession:
             else:
                 self._answer(pending, settlement, now)
 
-    def _answer(self, pending: _Pending, settlement: Settlement, now: float) -> None:
+    def _answer(self, pending: Pending, settlement: Settlement, now: float) -> None:
         code, detail = settlement.refused, settlement.detail
         if not code and pending.faults:
-            code, detail = frames.MALFORMED, _describe(pending.faults)
+            code, detail = frames.MALFORMED, pending.describe_faults()
             if pending.good:
                 # What is good is stored and acknowledged; the rest is named, and releases nothing.
                 self._say(frames.ErrorFrame(code, detail))
@@ -349,7 +380,7 @@ class GatewaySession:
         elif refusal is not None:
             self._say(refusal)
 
-    def _answer_batch(self, batch: BatchName, pending: _Pending, settlement: Settlement) -> None:
+    def _answer_batch(self, batch: BatchName, pending: Pending, settlement: Settlement) -> None:
         if settlement.refused:
             self._say(frames.ErrorFrame(settlement.refused, settlement.detail, batch=(batch.stream, batch.n)))
         elif settlement.verdict == "gap":
@@ -366,8 +397,3 @@ class GatewaySession:
 
     def _say(self, frame: frames.Frame) -> None:
         self._messages.append(frames.dump(frame))
-
-
-def _describe(faults: tuple[PointFault, ...]) -> str:
-    first = f"points[{faults[0].index}]: {faults[0].error}"
-    return first if len(faults) == 1 else f"{first} (and {len(faults) - 1} more)"

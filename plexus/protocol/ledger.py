@@ -9,13 +9,13 @@ Invariants:
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Literal
 
 import attrs
 
 from plexus.protocol.batch import BatchName
+from plexus.protocol.hashing import blake2b
 
 DIGESTS_KEPT = 1_024
 PRINT_BYTES = 16
@@ -26,7 +26,7 @@ Verdict = Literal["store", "duplicate", "gap", "fork"]
 
 def print_of(digest: str) -> bytes:
     """A batch's digest, whatever its length, in the 16 bytes that are kept of it."""
-    return hashlib.blake2b(digest.encode(), digest_size=PRINT_BYTES).digest()
+    return blake2b(digest.encode(), digest_size=PRINT_BYTES).digest()
 
 
 @attrs.define

@@ -13,7 +13,9 @@ from typing import Protocol, Union
 import attrs
 
 from plexus.domain.command import CommandCall, CommandOutcome
+from plexus.protocol import frames
 from plexus.protocol.batch import Batch
+from plexus.protocol.columns import PointFault
 from plexus.protocol.extensions import Features
 
 
@@ -74,11 +76,15 @@ class ClockSampled:
 
 @attrs.frozen
 class Delivered:
-    """These batches are stored (or, where the gateway has no acknowledgements, written to the socket)."""
+    """These batches are stored (or, where the gateway has no acknowledgements, written to the socket).
+
+    `dropped` points of the last one are not, for `reason`; those that the gateway named are in `faults`.
+    """
 
     batches: tuple[Batch, ...]
     dropped: int = 0
     reason: str = ""
+    faults: tuple[PointFault, ...] = ()
 
 
 @attrs.frozen
@@ -100,6 +106,14 @@ class Rewound:
 
 
 @attrs.frozen
+class Oversized:
+    """These batches are more than the gateway takes in one message; nothing of them is stored."""
+
+    batches: tuple[Batch, ...]
+    detail: str = ""
+
+
+@attrs.frozen
 class Forked:
     """The stream's names are taken by other content; these batches need a new stream."""
 
@@ -116,11 +130,15 @@ class AuthRefused:
     key_at_fault: bool
 
 
+CommandWord = Union[CommandCall, frames.CommandRun, frames.CommandStatusAck, frames.ErrorFrame]
+"""What a gateway says of commands: a call (0.5.2), a run, what it heard of one, or that a declaration is refused."""
+
+
 @attrs.frozen
 class CommandArrived:
-    """A command for this device."""
+    """Something for whoever does this device's commands."""
 
-    call: CommandCall
+    call: CommandWord
 
 
 @attrs.frozen
@@ -141,7 +159,7 @@ class Ended:
 
 
 DeviceEvent = Union[
-    Ready, ClockSampled, Delivered, Refused, Rewound, Forked, AuthRefused, CommandArrived, Notice, Ended
+    Ready, ClockSampled, Delivered, Refused, Rewound, Oversized, Forked, AuthRefused, CommandArrived, Notice, Ended
 ]
 
 

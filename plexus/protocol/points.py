@@ -1,19 +1,19 @@
-"""Points on the wire (protocol page, section 2): the reference decoder, and fitting points to an older gateway.
+"""Points on the wire (protocol page, section 2): the reference decoder, and a batch's points as JSON objects.
 
 Every other decoder is compared with this one: same columns, same faults, for any input.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from plexus.domain.errors import ProtocolError
 from plexus.domain.names import MAX_TAGS, is_gateway_source_id, metric_fault
-from plexus.domain.point import MAX_ABS_MS, SECONDS_BELOW, Row, default_class, to_milliseconds
+from plexus.domain.point import MAX_ABS_MS, SECONDS_BELOW, default_class, nanoseconds_of, to_milliseconds
 from plexus.domain.values import MAX_INT, MIN_INT, Value, inner_fault, is_non_finite, is_number
+from plexus.protocol.block import Block, Tags
 from plexus.protocol.columns import Columns, Decoded, PointFault
-from plexus.protocol.extensions import ANY_METRIC, NON_FINITE, PRECISION, Features
 
 NON_FINITE_NAMES: Mapping[str, float] = {
     "NaN": float("nan"),
@@ -97,9 +97,10 @@ def timestamp_ns(timestamp: Any, arrival_ns: int) -> int:
         raise _FaultError("timestamp must be milliseconds or seconds since 1970, between the years 1678 and 2261")
     if isinstance(ms, int):
         return ms * 1_000_000
-    # Whole milliseconds and the fraction apart: their product would lose what a float still knows.
+    # Whole milliseconds and the fraction apart: their product would lose what a float still knows. What it holds
+    # beyond a microsecond is the float's own error.
     whole = int(ms)
-    return whole * 1_000_000 + round((ms - whole) * 1_000_000)
+    return whole * 1_000_000 + round((ms - whole) * 1_000) * 1_000
 
 
 def _tags(tags: Any) -> Mapping[str, str] | None:
@@ -124,15 +125,27 @@ def _source(own: Any, envelope: str | None) -> str:
     return str(own)
 
 
-def encode_point(row: Row) -> dict[str, Any]:
-    """One row as the object that the wire carries; non-finite numbers in the form of the extension.
+def write_points(block: Block) -> list[dict[str, Any]]:
+    """The points of a block as the objects that the wire carries; non-finite numbers in the form of the extension.
 
+    Times are milliseconds, those of the years 1970 to 2001 seconds, with microseconds as a fraction where needed.
     Raises ProtocolError for a non-finite number inside an object or array, which JSON has no form for.
     """
-    metric, value, timestamp_ms, tags, point_class, run_id = row
-    # Milliseconds of the years before 2001 would be read as seconds, so they are written as seconds.
-    stamp = timestamp_ms / 1000.0 if 0 < timestamp_ms < SECONDS_BELOW else timestamp_ms
-    item: dict[str, Any] = {"class": point_class, "metric": metric, "value": value, "timestamp": stamp}
+    columns = zip(
+        block.metrics(), block.value, block.t_ns, block.events(), block.tag_list(), block.run_ids(), strict=True
+    )
+    return [_write_point(*point) for point in columns]
+
+
+def _write_point(
+    metric: str, value: Value, t_ns: int, is_event: bool, tags: Tags | None, run_id: str | None
+) -> dict[str, Any]:
+    item: dict[str, Any] = {
+        "class": "event" if is_event else "metric",
+        "metric": metric,
+        "value": value,
+        "timestamp": _written_stamp(t_ns),
+    }
     if isinstance(value, float):
         # Infinity minus itself is NaN, so only finite numbers give zero.
         if value - value != 0.0:
@@ -141,21 +154,35 @@ def encode_point(row: Row) -> dict[str, Any]:
     elif isinstance(value, (dict, list)) and has_non_finite(value):
         raise ProtocolError(f"metric {metric!r}: JSON has no NaN or infinity inside an object or array", field="value")
     if tags:
-        item["tags"] = tags
+        item["tags"] = tags if type(tags) is dict else dict(tags)
     if run_id is not None:
         item["run_id"] = run_id
     return item
 
 
-def read_point(item: Any) -> Row:
-    """The row of an object that `encode_point` made; raises ProtocolError when it is none."""
+def _written_stamp(t_ns: int) -> float:
+    # Milliseconds of the years before 2001 would be read as seconds, so they are written as seconds.
+    us = t_ns // 1_000
+    if 0 < us < SECONDS_BELOW * 1_000:
+        return us / 1e6
+    return us / 1e3 if us % 1_000 else us // 1_000
+
+
+def read_block(items: Sequence[Any]) -> Block:
+    """The block of objects that `write_points` made; raises ProtocolError when they are none."""
     try:
-        return _read_point(item)
+        points = [_read_point(item) for item in items]
     except _FaultError as fault:
         raise ProtocolError(f"not an encoded point: {fault}") from None
+    metrics, values, times, events, tags, run_ids = map(list, zip(*points, strict=True))
+    return Block(_one(metrics), times, values, _one(events), _one(tags), _one(run_ids))
 
 
-def _read_point(item: Any) -> Row:
+def _one(column: list[Any]) -> Any:
+    return column[0] if column.count(column[0]) == len(column) else column
+
+
+def _read_point(item: Any) -> tuple[str, Value, int, bool, Tags | None, str | None]:
     if not isinstance(item, dict):
         raise _FaultError("point must be an object")
     metric, timestamp, point_class, run_id = (item.get(name) for name in ("metric", "timestamp", "class", "run_id"))
@@ -165,13 +192,16 @@ def _read_point(item: Any) -> Row:
         raise _FaultError("class must be 'metric' or 'event'")
     if run_id is not None and not isinstance(run_id, str):
         raise _FaultError("run_id must be a string")
-    return (str(metric), _value(item), _written_ms(timestamp), _tags(item.get("tags")), str(point_class), run_id)
+    return (str(metric), _value(item), _read_stamp(timestamp), point_class == "event", _tags(item.get("tags")), run_id)
 
 
-def _written_ms(timestamp: Any) -> float:
-    if not isinstance(timestamp, (int, float)) or isinstance(timestamp, bool):
+def _read_stamp(timestamp: Any) -> int:
+    if isinstance(timestamp, bool) or not isinstance(timestamp, (int, float)):
         raise _FaultError("timestamp must be a number")
-    return round(to_milliseconds(timestamp), 3) if 0 < timestamp < SECONDS_BELOW else timestamp
+    t_ns = nanoseconds_of(timestamp)
+    if t_ns is None:
+        raise _FaultError("timestamp must be milliseconds or seconds since 1970, between the years 1678 and 2261")
+    return t_ns
 
 
 def has_non_finite(value: Value) -> bool:
@@ -188,35 +218,3 @@ def non_finite_name(value: float) -> str:
     if value != value:
         return "NaN"
     return "Infinity" if value > 0 else "-Infinity"
-
-
-def needs(rows: Iterable[Row]) -> Features:
-    """The extensions without which these rows cannot travel as they are."""
-    needed: set[str] = set()
-    for _metric, value, timestamp_ms, _tags, point_class, _run_id in rows:
-        if type(value) is float:
-            if value - value != 0.0:
-                needed.add(NON_FINITE)
-        elif point_class == "metric" and type(value) is not int:
-            needed.add(ANY_METRIC)
-        if type(timestamp_ms) is float and not timestamp_ms.is_integer():
-            needed.add(PRECISION)
-    return frozenset(needed)
-
-
-def fit(rows: Sequence[Row], features: Features) -> tuple[list[Row], int]:
-    """Fit rows to a gateway that has only `features`; returns them and how many non-finite ones had to go.
-
-    Without `any_metric` what is no number becomes an event; without `precision` times are whole milliseconds.
-    """
-    kept = [row for row in rows if NON_FINITE in features or not is_non_finite(row[1])]
-    return [_fit_one(row, features) for row in kept], len(rows) - len(kept)
-
-
-def _fit_one(row: Row, features: Features) -> Row:
-    metric, value, timestamp_ms, tags, point_class, run_id = row
-    if ANY_METRIC not in features and not is_number(value):
-        point_class = "event"
-    if PRECISION not in features and isinstance(timestamp_ms, float):
-        timestamp_ms = round(timestamp_ms)
-    return (metric, value, timestamp_ms, tags, point_class, run_id)

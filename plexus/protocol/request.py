@@ -10,16 +10,20 @@ object releases and condemns nothing, except 401 and 403, which cost no data.
 from __future__ import annotations
 
 import gzip
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
 from typing import Any
 
 from plexus.domain.command import CommandOutcome
 from plexus.domain.errors import ProtocolError
-from plexus.protocol import extensions, jsontext
+from plexus.protocol import binaryframe, extensions, frames, jsontext
 from plexus.protocol.batch import Batch
+from plexus.protocol.columns import PointFault
 from plexus.protocol.extensions import Features
 from plexus.protocol.messages import (
     AuthRefused,
+    ClockSample,
+    ClockSampled,
     Delivered,
     DeviceEvent,
     Ended,
@@ -27,10 +31,12 @@ from plexus.protocol.messages import (
     HttpAnswer,
     HttpRequest,
     Message,
+    Oversized,
     Ready,
     Refused,
     Rewound,
 )
+from plexus.protocol.probing import TIME_HEADER, between, read_times
 
 GZIP_OVER_BYTES = 1_024
 PATH = "/ingest"
@@ -40,10 +46,11 @@ LONGEST_RETRY_AFTER_S = 3_600.0
 
 
 class RequestSession:
-    """One device over plain HTTP."""
+    """One device over plain HTTP. `tick` reads the device's monotonic clock, nanoseconds."""
 
-    def __init__(self, api_key: str, source_id: str, agent_version: str) -> None:
+    def __init__(self, api_key: str, source_id: str, agent_version: str, tick: Callable[[], int]) -> None:
         self._source_id = source_id
+        self._tick = tick
         self._headers = {
             "x-api-key": api_key,
             "content-type": "application/json",
@@ -53,13 +60,14 @@ class RequestSession:
         self._features: Features | None = None
         self._flight: Batch | None = None
         self._asked_at: float | None = None
+        self._asked_tick = 0
         self._over = False
         self._messages: list[Message] = []
         self._events: list[DeviceEvent] = []
 
     def opened(self, now: float) -> None:
         """Ask which extensions there are, with an ingest of no points; the answer makes the link ready."""
-        self._asked_at = now
+        self._asked(now)
         self._post({"source_id": self._source_id, "points": []})
 
     def has_room(self, count: int) -> bool:  # noqa: ARG002 - one message is in flight at a time, of any size
@@ -69,10 +77,18 @@ class RequestSession:
     def submit(self, batch: Batch, base: int, body: bytes, now: float) -> None:
         """Post one batch, with its name where the gateway knows names."""
         self._flight = batch
-        self._asked_at = now
-        name = b""
+        self._asked(now)
+        named = None
         if self._features is not None and extensions.BATCH in self._features:
-            name = b',"batch":' + jsontext.dumps(batch.name(base).to_wire()).encode()
+            named = batch.name(base)
+        if binaryframe.is_binary_body(body):
+            self._messages.append(
+                self._binary(binaryframe.dump(body, batch=named, gaps=batch.losses, source_id=self._source_id))
+            )
+            return
+        name = b"" if named is None else b',"batch":' + jsontext.dumps(named.to_wire()).encode()
+        if batch.losses:
+            name += b',"gaps":' + jsontext.dumps(frames.write_gaps(batch.losses)).encode()
         source = jsontext.dumps(self._source_id).encode()
         self._messages.append(self._request(b'{"source_id":' + source + b',"points":' + body + name + b"}"))
 
@@ -87,8 +103,11 @@ class RequestSession:
         batch, self._flight = self._flight, None
         if batch is None:
             self._probed(message)
-        else:
-            self._answered(batch, message)
+            return
+        sample = self._told_time(message)
+        if sample is not None:
+            self._events.append(ClockSampled(sample))
+        self._answered(batch, message)
 
     def answer(self, outcome: CommandOutcome) -> None:
         """Commands do not travel over plain HTTP."""
@@ -126,6 +145,9 @@ class RequestSession:
         taken, self._events = self._events, []
         return taken
 
+    def _asked(self, now: float) -> None:
+        self._asked_at, self._asked_tick = now, self._tick()
+
     # --- answers --------------------------------------------------------------------------------------------
 
     def _probed(self, answer: HttpAnswer) -> None:
@@ -135,13 +157,13 @@ class RequestSession:
         elif _is_success(answer) or _is_refusal(answer):
             agreed = extensions.parse_header(answer.headers.get(extensions.HEADER))
             self._features = extensions.features(extensions.agree(agreed, extensions.DEVICE_OFFERS))
-            self._events.append(Ready(self._source_id, self._features, confirms=True))
+            self._events.append(Ready(self._source_id, self._features, confirms=True, clock=self._told_time(answer)))
         else:
             self.ended(_unexpected(answer))
 
     def _answered(self, batch: Batch, answer: HttpAnswer) -> None:
         if _is_success(answer):
-            self._events.append(Delivered((batch,), *_dropped(_object(answer) or {})))
+            self._events.append(Delivered((batch,), *_dropped(_object(answer) or {}, batch.count)))
         elif answer.status == 409:
             self._conflicted(batch, answer)
         elif _is_refusal(answer):
@@ -149,8 +171,10 @@ class RequestSession:
         elif answer.status in (401, 403):
             self._events.append(Rewound((batch,)))
             self._events.append(AuthRefused(str(answer.status), _detail(answer), key_at_fault=True))
+        elif answer.status == 413:
+            self._events.append(Oversized((batch,), _unexpected(answer)))
         else:
-            # 413, 429, 5xx, and a captive portal's page with status 200: the batch is kept and tried again.
+            # 429, 5xx, and a captive portal's page with status 200: the batch is kept and tried again.
             self._events.append(Rewound((batch,), _unexpected(answer), _retry_after(answer)))
 
     def _conflicted(self, batch: Batch, answer: HttpAnswer) -> None:
@@ -163,8 +187,17 @@ class RequestSession:
         else:
             self._events.append(Rewound((batch,), _unexpected(answer), _retry_after(answer)))
 
+    def _told_time(self, answer: HttpAnswer) -> ClockSample | None:
+        times = read_times(answer.headers.get(TIME_HEADER))
+        if times is None or self._features is None or extensions.CLOCK not in self._features:
+            return None
+        return between(self._asked_tick, self._tick(), *times)
+
     def _post(self, body: Mapping[str, Any]) -> None:
         self._messages.append(self._request(jsontext.dumps(body).encode()))
+
+    def _binary(self, message: bytes) -> HttpRequest:
+        return HttpRequest("POST", PATH, {**self._headers, "content-type": binaryframe.CONTENT_TYPE}, message)
 
     def _request(self, body: bytes) -> HttpRequest:
         if len(body) <= GZIP_OVER_BYTES:
@@ -192,7 +225,10 @@ def _is_refusal(answer: HttpAnswer) -> bool:
 
 
 def _unexpected(answer: HttpAnswer) -> str:
-    return f"POST {PATH} was answered with {answer.status}: {_detail(answer)}"
+    said = f"POST {PATH} was answered with {answer.status}: {_detail(answer)}"
+    if not answer.body or _object(answer) is not None:
+        return said
+    return f"{said}; that is not the gateway's: check the address, and for a captive portal or proxy in between"
 
 
 def _detail(answer: HttpAnswer) -> str:
@@ -201,18 +237,40 @@ def _detail(answer: HttpAnswer) -> str:
     return str(said)[:500] if said else answer.body[:200].decode("utf-8", "replace")
 
 
-def _dropped(body: Mapping[str, Any]) -> tuple[int, str]:
+def _dropped(body: Mapping[str, Any], count: int) -> tuple[int, str, tuple[PointFault, ...]]:
+    """How many of `count` points were left out, why, and those of them that the gateway names."""
     dropped = body.get("dropped")
     if isinstance(dropped, bool) or not isinstance(dropped, int) or dropped <= 0:
-        return 0, ""
+        return 0, "", ()
     errors = body.get("errors")
-    if isinstance(errors, list) and errors and isinstance(errors[0], dict):
-        return dropped, str(errors[0].get("error", "refused"))
-    return dropped, "rate_limited"
+    if not isinstance(errors, list) or not errors:
+        return min(dropped, count), "rate_limited", ()
+    faults = {
+        item["index"]: PointFault(item["index"], str(item.get("error", "refused"))[:500])
+        for item in errors
+        if isinstance(item, dict) and isinstance(item.get("index"), int) and 0 <= item["index"] < count
+    }
+    named = tuple(faults.values())[:dropped]
+    return min(dropped, count), named[0].error if named else "refused", named
 
 
 def _retry_after(answer: HttpAnswer) -> float | None:
+    """Seconds: from a number of them, or from a date by the clock of whoever answered."""
     raw = answer.headers.get("retry-after", "").strip()
-    if not raw.isascii() or not raw.isdigit():
+    if raw.isascii() and raw.isdigit():
+        return min(float(raw[:12]), LONGEST_RETRY_AFTER_S)
+    until, now = _date(raw), _date(answer.headers.get("date", ""))
+    if until is None or now is None:
         return None
-    return min(float(raw), LONGEST_RETRY_AFTER_S)
+    return min(max((until - now).total_seconds(), 0.0), LONGEST_RETRY_AFTER_S)
+
+
+def _date(raw: str) -> datetime | None:
+    from email.utils import parsedate_to_datetime  # seldom needed, and loads much
+
+    try:
+        date = parsedate_to_datetime(raw)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        # What the library raises for what is no date depends on its release.
+        return None
+    return date if date.tzinfo is not None else date.replace(tzinfo=timezone.utc)

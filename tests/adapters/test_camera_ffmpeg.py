@@ -5,15 +5,17 @@ from __future__ import annotations
 import errno
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from plexus.adapters.camera import ffmpeg
 from plexus.adapters.camera.ffmpeg import KEPT_LINES, FfmpegLauncher
 from plexus.domain.errors import ConfigurationError, DeliveryError
 from plexus.testing.contracts.camera import OUTPUT
 from tests.support import cameraprogram
+from tests.support.waiting import eventually
 
 
 def test_a_missing_program_is_named_with_the_way_to_get_it() -> None:
@@ -46,13 +48,27 @@ def test_arguments_reach_the_program_as_they_are_and_no_shell_sees_them(tmp_path
     process.stop()
 
 
-def test_a_program_that_does_not_listen_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ffmpeg, "STOP_S", 0.2)
+def test_a_program_that_does_not_listen_is_killed_after_its_grace() -> None:
     process = FfmpegLauncher(sys.executable)(cameraprogram.deaf())
     with process.stdout as pipe:
         assert pipe.read(len(OUTPUT)) == OUTPUT
-        process.stop()
+        process.stop(0.2)
         assert pipe.read() == b""
+    assert process._process.returncode == -9
+
+
+def test_whoever_is_in_a_hurry_does_not_wait_for_somebody_elses_patience() -> None:
+    process = FfmpegLauncher(sys.executable)(cameraprogram.deaf())
+    with process.stdout as pipe:
+        assert pipe.read(len(OUTPUT)) == OUTPUT
+        patient = threading.Thread(target=process.stop, args=(3.0,))
+        patient.start()
+        eventually(process._lock.locked)
+        began = time.monotonic()
+        process.stop(0.1)
+        assert time.monotonic() - began < 2.0
+        assert patient.is_alive()
+        patient.join(10.0)
     assert process._process.returncode == -9
 
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from plexus.adapters.transport.http import MAX_ANSWER_BYTES, RequestTransport
+from plexus.adapters.transport.http import RequestTransport
+from plexus.adapters.transport.requests import MAX_ANSWER_BYTES
 from plexus.domain.errors import ConfigurationError, TransportError
 from plexus.protocol.messages import HttpAnswer, HttpRequest
 from tests.support.servers import (
@@ -303,14 +304,31 @@ def test_this_machine_is_never_reached_through_a_proxy(
 # --- weight -------------------------------------------------------------------------------------------------
 
 
-def test_httpx_is_loaded_by_the_first_open_only() -> None:
+def test_nothing_heavy_is_loaded_for_a_host_at_which_nobody_listens() -> None:
     program = (
-        "import sys\n"
+        "import socket, sys\n"
+        "from plexus.adapters.transport.http import RequestTransport\n"
+        "from plexus.domain.errors import TransportError\n"
+        "with socket.create_server(('127.0.0.1', 0)) as server: port = server.getsockname()[1]\n"
+        "try: RequestTransport(f'http://127.0.0.1:{port}').open(5.0)\n"
+        "except TransportError as exc: assert 'refuses connections' in str(exc)\n"
+        "else: raise AssertionError('it opened')\n"
+        "assert not {'httpx', 'ssl', 'http.client', '_hashlib'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_what_is_heavy_is_loaded_by_the_first_open_that_finds_somebody() -> None:
+    program = (
+        "import socket, sys\n"
         "from plexus.adapters.transport.http import RequestTransport\n"
         "from plexus.adapters.transport.websocket import SocketTransport\n"
         "SocketTransport('ws://127.0.0.1'); transport = RequestTransport('http://127.0.0.1')\n"
-        "assert 'httpx' not in sys.modules\n"
-        "transport.open(1.0); transport.close()\n"
+        "heavy = {'httpx', 'ssl', 'websocket', 'http.client', 'urllib.request', '_hashlib'}\n"
+        "assert not heavy & set(sys.modules)\n"
+        "server = socket.create_server(('127.0.0.1', 0))\n"
+        "transport = RequestTransport(f'http://127.0.0.1:{server.getsockname()[1]}')\n"
+        "transport.open(5.0); transport.close()\n"
         "assert 'httpx' in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

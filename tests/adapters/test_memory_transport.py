@@ -59,3 +59,29 @@ def test_each_end_takes_the_messages_of_its_dialect_only() -> None:
     sockets.open(1.0)
     with pytest.raises(TypeError, match="socket dialect"):
         sockets.send(HttpRequest("GET", "/", {}))
+
+
+def test_a_far_end_that_is_clogged_takes_nothing_until_it_is_not_and_loses_nothing() -> None:
+    transport = MemoryTransport()
+    transport.open(1.0)
+    transport.peer.clog()
+    transport.send("wärmer")
+    transport.send(b"abc")
+    assert transport.pending == 7 + 3
+    assert transport.peer.receive(0.0) is None
+    transport.peer.clog(False)
+    assert transport.receive(0.0) is None
+    assert transport.pending == 0
+    assert [transport.peer.receive(), transport.peer.receive()] == ["wärmer", b"abc"]
+
+
+def test_requests_of_a_clogged_link_count_with_their_bodies() -> None:
+    transport = MemoryTransport("request")
+    assert transport.pending == 0
+    transport.peer.clog()
+    transport.open(1.0)
+    transport.peer.clog()
+    transport.send(HttpRequest("POST", "/ingest", {}, b"12345"))
+    assert transport.pending == 5
+    transport.close()
+    assert transport.pending == 0

@@ -12,7 +12,7 @@ import pytest
 from plexus._version import __version__
 from plexus.adapters.runs.http import RequestRunRegistry
 from plexus.domain.errors import ApiError, AuthenticationError, ConfigurationError, DeliveryError
-from plexus.testing.contracts.runs import ABORTED, COMPLETED, STARTED
+from plexus.testing.contracts.runs import ABORTED, COMPLETED, NEWER, STARTED
 from tests.support.runsapp import URL, RunsApp
 
 KEY = "plx_canary_0123456789"
@@ -150,3 +150,94 @@ def test_certificates_are_trusted_by_whoever_composes_the_client(app: RunsApp) -
     registry.announce(STARTED)
     registry.close()
     assert asked == [True]
+
+
+class TestTheNewerKind:
+    def test_a_run_is_opened_with_the_body_of_0_11_0(self, app: RunsApp, registry: RequestRunRegistry) -> None:
+        assert registry.open(NEWER) == "run-1"
+        assert app.bodies() == [
+            {
+                "name": "hotfire-03",
+                "source_id": "rig-01",
+                "started_at": "2025-05-11T13:21:00+00:00",
+                "tags": {"chamber": "B"},
+                "metadata": {"operator": "kt"},
+                "pass_criteria": [
+                    {"metric": "motor.temp_c", "operator": "<", "value": 85.0, "label": "stays cool"},
+                ],
+            }
+        ]
+
+    def test_a_run_is_ended_with_a_patch_whose_answer_holds_the_judgement(
+        self, app: RunsApp, registry: RequestRunRegistry
+    ) -> None:
+        run_id = registry.open(NEWER)
+        result = registry.end(attrs.evolve(COMPLETED, run_id=run_id))
+        assert result is not None
+        assert result["passed"] is False
+        assert app.bodies()[1] == {"status": "completed", "ended_at": "2025-05-11T13:22:00.500000+00:00"}
+
+    def test_a_run_whose_opening_was_not_answered_is_found_and_not_opened_twice(
+        self, app: RunsApp, registry: RequestRunRegistry
+    ) -> None:
+        app.deaf = 1
+        with pytest.raises(DeliveryError):
+            registry.open(NEWER)
+        assert registry.open(NEWER) == "run-1"
+        assert len(app.runs) == 1
+        assert app.asked() == ["POST /api/runs", "GET /api/runs"]
+
+    def test_a_run_that_never_arrived_is_opened_again(self, app: RunsApp, registry: RequestRunRegistry) -> None:
+        app.refusal = httpx.ConnectError("refused")
+        with pytest.raises(DeliveryError):
+            registry.open(NEWER)
+        app.refusal = None
+        assert registry.open(NEWER) == "run-1"
+        assert app.asked()[1:] == ["GET /api/runs", "POST /api/runs"]
+
+    def test_another_run_of_that_name_is_not_taken_for_it(self, app: RunsApp, registry: RequestRunRegistry) -> None:
+        registry.open(attrs.evolve(NEWER, started_ms=NEWER.started_ms - 60_000.0))
+        app.refusal = httpx.ConnectError("refused")
+        with pytest.raises(DeliveryError):
+            registry.open(NEWER)
+        app.refusal = None
+        assert registry.open(NEWER) == "run-2"
+
+    @pytest.mark.parametrize("answer", [{}, {"run": {}}, {"run": {"id": 7}}, [], "welcome"])
+    def test_an_answer_without_an_id_is_none_of_the_app(
+        self, app: RunsApp, registry: RequestRunRegistry, answer: object
+    ) -> None:
+        app.refusal = httpx.Response(200, json=answer)
+        with pytest.raises(ApiError, match=r"without the id of the run.*PLEXUS_ENDPOINT"):
+            registry.open(NEWER)
+
+
+class TestUnknownSources:
+    def test_a_source_that_the_app_does_not_know_is_registered_and_the_run_told_again(self) -> None:
+        app, registry = RunsApp(knows=set()), RequestRunRegistry(URL, KEY)
+        with app.router:
+            registry.announce(STARTED)
+            registry.open(NEWER)
+        registry.close()
+        assert app.asked() == ["POST /api/runs", "POST /api/sources", "POST /api/runs", "POST /api/runs"]
+        assert app.bodies()[1] == {"source_type": "device", "slug": "rig-01"}
+        assert len(app.runs) == 2
+
+    def test_a_source_that_was_registered_meanwhile_is_no_trouble(self, app: RunsApp) -> None:
+        app.knows = {"rig-02"}
+        registry = RequestRunRegistry(URL, KEY)
+        registry.announce(attrs.evolve(STARTED, source_id="rig-02"))
+        registry.close()
+        assert app.asked() == ["POST /api/runs"]
+
+    def test_an_app_that_registers_no_sources_is_to_be_asked_again(self) -> None:
+        app, registry = RunsApp(knows=set(), registers=False), RequestRunRegistry(URL, KEY)
+        with app.router, pytest.raises(DeliveryError, match="NOT_FOUND"):
+            registry.announce(STARTED)
+        registry.close()
+
+    def test_a_run_of_the_whole_organisation_registers_nothing(self, app: RunsApp) -> None:
+        registry = RequestRunRegistry(URL, KEY)
+        assert registry.open(attrs.evolve(NEWER, source_id=None)) == "run-1"
+        registry.close()
+        assert app.bodies()[0]["source_id"] is None

@@ -12,7 +12,7 @@ from plexus.adapters.runs.http import RequestRunRegistry
 from plexus.adapters.runs.memory import MemoryRunRegistry
 from plexus.domain.errors import DeliveryError
 from plexus.domain.run import Run
-from plexus.ports.runs import RunRegistry
+from plexus.ports.runs import RunRegistry, TestResult
 from plexus.testing.contracts import failures
 from plexus.testing.contracts.runs import RunsContract
 from tests.support.runsapp import URL, RunsApp
@@ -99,6 +99,36 @@ class Leaving(MemoryRunRegistry):
         self.closed = True
 
 
+class Anonymous(MemoryRunRegistry):
+    """Opens every run under one id."""
+
+    def open(self, run: Run) -> str:
+        self.runs.pop("run-1", None)
+        return super().open(run)
+
+
+class Stingy(MemoryRunRegistry):
+    """Keeps the judgement to itself."""
+
+    def end(self, run: Run) -> TestResult | None:
+        super().end(run)
+        return None
+
+
+class Lenient(MemoryRunRegistry):
+    """Ends what nobody opened."""
+
+    def end(self, run: Run) -> TestResult | None:
+        return super().end(run) if run.run_id in self.runs or not self.reachable else None
+
+
+class Offhand(MemoryRunRegistry):
+    """Opens and ends without a look at the network."""
+
+    def open(self, run: Run) -> str:
+        return super().open(run) if self.reachable else "run-0"
+
+
 NUMBERED = {
     "test_a_start_arrives",
     "test_a_start_told_again_late_does_not_open_the_run_again",
@@ -119,6 +149,10 @@ NUMBERED = {
         (Silent, {"test_what_cannot_be_delivered_is_a_delivery_error"}),
         (Reopening, {"test_a_start_told_again_late_does_not_open_the_run_again"}),
         (Leaving, {"test_closing_twice_is_fine"}),
+        (Anonymous, {"test_two_runs_of_one_name_are_two"}),
+        (Stingy, {"test_a_run_that_was_opened_ends_and_is_judged"}),
+        (Lenient, {"test_a_run_that_nobody_opened_cannot_be_ended"}),
+        (Offhand, {"test_what_cannot_be_opened_or_ended_is_a_delivery_error"}),
     ],
 )
 def test_the_contract_fails_a_registry_that_is(broken: type[MemoryRunRegistry], caught: set[str]) -> None:

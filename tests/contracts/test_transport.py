@@ -15,7 +15,7 @@ from plexus.ports.transport import Transport
 from plexus.protocol.messages import Message
 from plexus.testing.contracts import Contract, failures
 from plexus.testing.contracts import transport as contract
-from plexus.testing.contracts.transport import ClosingEnd, ClosingTransportContract, FarEnd, TransportContract
+from plexus.testing.contracts.transport import UNREAD, ClosingEnd, ClosingTransportContract, FarEnd, TransportContract
 from tests.support.servers import RequestGateway, SocketGateway
 
 
@@ -88,7 +88,7 @@ class Reordering(Planted):
     def receive(self, timeout: float) -> Message | None:
         pipe: Any = self._pipe
         if pipe is not None:
-            pipe._down.reverse()
+            pipe.down._messages.reverse()
         return super().receive(timeout)
 
 
@@ -122,7 +122,7 @@ class Forgetful(Planted):
     def receive(self, timeout: float) -> Message | None:
         pipe: Any = self._pipe
         if pipe is not None:
-            pipe._woken = False
+            pipe.down._woken = False
         return super().receive(timeout)
 
 
@@ -132,7 +132,7 @@ class Hasty(Planted):
     def receive(self, timeout: float) -> Message | None:
         pipe: Any = self._pipe
         if pipe is not None and pipe.ended:
-            pipe._down.clear()
+            pipe.down._messages.clear()
         return super().receive(timeout)
 
 
@@ -196,7 +196,7 @@ class Haunted(Planted):
         super().open(timeout)
         new: Any = self._pipe
         if old is not None:
-            new._down.extend(old._down)
+            new.down._messages.extend(old.down._messages)
 
 
 class Patient(Planted):
@@ -205,8 +205,8 @@ class Patient(Planted):
     def send(self, message: Message) -> None:
         super().send(message)
         pipe: Any = self._pipe
-        with pipe._changed:
-            pipe._changed.wait_for(lambda: pipe._down or pipe._end)
+        with pipe.down._changed:
+            pipe.down._changed.wait_for(lambda: pipe.down._messages or pipe.down.failure)
 
 
 class Sulking(Planted):
@@ -229,6 +229,54 @@ class Anything(Planted):
             super().send(message)
 
 
+class Waiting(Planted):
+    """Waits in `send` until the other end has taken the message."""
+
+    def send(self, message: Message) -> None:
+        super().send(message)
+        pipe: Any = self._pipe
+        with pipe.up._changed:
+            pipe.up._changed.wait_for(lambda: len(pipe.up._messages) < UNREAD // 2)
+
+
+class Full(Planted):
+    """Throws away what does not fit."""
+
+    def send(self, message: Message) -> None:
+        pipe: Any = self._pipe
+        if pipe is None or len(pipe.up._messages) < UNREAD // 2:
+            super().send(message)
+
+
+class Stuck(Planted):
+    """Never writes on what did not go at once."""
+
+    def open(self, timeout: float) -> None:
+        super().open(timeout)
+        pipe: Any = self._pipe
+        put_up = pipe.put_up
+
+        def put(message: Message) -> None:
+            pipe.clogged = len(pipe.up._messages) >= UNREAD // 2
+            put_up(message)
+
+        pipe.put_up = put
+
+
+class Boasting(Planted):
+    """Counts what it was given, whatever became of it."""
+
+    given = 0
+
+    def send(self, message: Message) -> None:
+        super().send(message)
+        self.given += 1
+
+    @property
+    def pending(self) -> int:
+        return self.given
+
+
 class Codeless(Planted):
     """Hears a goodbye as a broken link."""
 
@@ -239,6 +287,8 @@ class Codeless(Planted):
             raise TransportError(str(exc)) from exc
 
 
+TAKEN = "test_send_does_not_wait_for_the_network_and_what_waits_arrives_whole_and_in_order"
+PENDING = "test_nothing_is_pending_before_the_first_message_and_after_all_were_taken"
 CLOSES = {
     "test_a_close_on_purpose_says_its_code_to_receive",
     "test_a_close_on_purpose_is_told_to_send_after_what_came_before_it",
@@ -257,6 +307,7 @@ NEXT_TO_CLOSE = "test_a_close_on_purpose_is_told_to_send_after_what_came_before_
         (
             Dropping,
             {
+                TAKEN,
                 ORDER,
                 REOPENED,
                 "test_a_message_reaches_the_gateway_unchanged",
@@ -289,6 +340,9 @@ NEXT_TO_CLOSE = "test_a_close_on_purpose_is_told_to_send_after_what_came_before_
         ),
         (Anything, {"test_a_message_of_the_wrong_dialect_is_a_type_error"}),
         (Codeless, CLOSES),
+        (Full, {TAKEN}),
+        (Stuck, {TAKEN, PENDING}),
+        (Boasting, {PENDING, "test_nothing_is_pending_without_a_link"}),
     ],
 )
 def test_a_planted_fault_is_caught(
@@ -303,6 +357,12 @@ def test_a_transport_that_waits_for_its_answer_in_send_is_caught(monkeypatch: py
     suite = _suite(Patient)
     with pytest.raises(AssertionError, match="did not return"):
         suite().test_send_does_not_wait_for_an_answer()  # type: ignore[attr-defined]
+
+
+def test_a_transport_that_waits_for_the_network_in_send_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contract, "PATIENCE_S", 0.6)
+    with pytest.raises(AssertionError, match="did not return"):
+        getattr(_suite(Waiting)(), TAKEN)()
 
 
 def test_a_wake_that_is_heard_only_while_waiting_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,9 +24,10 @@ from plexus.adapters.transport.memory import MemoryTransport
 from plexus.client.spooling import keep_for_source, note_new_name
 from plexus.config import load_settings
 from plexus.domain.command import CommandCall
-from plexus.domain.errors import AuthenticationError, ConfigurationError, UnsupportedValueError
+from plexus.domain.errors import AuthenticationError, ConfigurationError, PlexusError, UnsupportedValueError
 from plexus.protocol.batch import Batch
-from tests.support.peer import KEY, Gateway, ListBuffer, serving
+from tests.support.peer import KEY, Gateway, serving
+from tests.support.rig import ListBuffer
 from tests.support.waiting import eventually
 
 
@@ -281,9 +282,10 @@ def test_many_threads_may_send_at_once(gateway: Gateway) -> None:
 
 def test_a_refused_key_is_raised_by_the_next_send_once_and_its_reading_is_kept(gateway: Gateway) -> None:
     gateway.refusal = ("invalid_api_key", "invalid API key")
-    with client(gateway) as px:
+    heard: list[PlexusError] = []
+    with client(gateway, on_error=heard.append) as px:
         px.send("m", 1)
-        eventually(lambda: px._intake.alarm is not None)
+        eventually(lambda: heard)
         with pytest.raises(AuthenticationError, match="PLEXUS_API_KEY") as caught:
             px.send("m", 2)
         assert KEY not in str(caught.value)

@@ -7,8 +7,9 @@ import pytest
 from plexus.device.backlog import Backlog
 from plexus.device.counters import Counters
 from plexus.device.lanes import LiveLane, key_of
+from plexus.domain.errors import BufferFault
 from plexus.protocol.batch import Batch
-from tests.support.peer import ListBuffer
+from tests.support.rig import ListBuffer
 
 S = "5" * 32
 
@@ -22,7 +23,7 @@ class Kept:
         self.buffer = ListBuffer(max_points)
         self.spare = ListBuffer(durable=False)
         self.counters = Counters()
-        self.said: list[str] = []
+        self.said: list[BufferFault] = []
         self.backlog = Backlog(self.buffer, adopted, lambda: self.spare, self.counters, self.said.append)
 
     def send_next(self) -> Batch:
@@ -136,8 +137,8 @@ def test_an_adopted_buffer_is_drained_first_and_closed() -> None:
     first = kept.send_next()
     assert first.stream == "6" * 32
     kept.backlog.settle([first])
-    assert left.closed
     assert kept.send_next().stream == S
+    assert left.closed
     assert not kept.buffer.closed
 
 
@@ -183,12 +184,12 @@ def test_a_batch_that_is_discarded_unsent_leaves_the_buffer() -> None:
     assert kept.backlog.points == 1
 
 
-def test_a_batch_that_is_replaced_is_kept_under_its_new_name_before_the_old_is_gone() -> None:
+def test_a_batch_that_is_renamed_is_kept_under_its_new_name_before_the_old_is_gone() -> None:
     kept = Kept()
     kept.backlog.keep([batch(1)])
     old = kept.send_next()
     new = batch(1, "9" * 32)
-    kept.backlog.replace(old, new)
+    kept.backlog.rename(old, new)
     assert list(kept.buffer.kept) == [key_of(new)]
     assert kept.send_next() is new
 

@@ -9,10 +9,10 @@ import pytest
 
 from plexus.adapters.transport.memory import MemoryTransport
 from plexus.device.link import Link
-from plexus.device.links import LinkKeeper, Unreachable
+from plexus.device.links import BOTH_OPEN_S, LinkKeeper, Unreachable
 from plexus.domain.errors import TransportError
 from plexus.protocol.device import DeviceSession
-from plexus.protocol.messages import Ended, Ready
+from plexus.protocol.messages import ClockSampled, Ended, Ready
 from plexus.protocol.request import RequestSession
 from tests.support.pair import batch_of, hello
 from tests.support.peer import KEY, Gateway, HandClock
@@ -26,7 +26,7 @@ class Keeping:
         self.socket = Link(
             "ws",
             self.gateway.socket,
-            lambda: DeviceSession(hello(), self.clock.raw_wall_ms),
+            lambda: DeviceSession(hello(), self.clock.tick),
             timeout_s=10.0,
             run=run,
             rang=self.ring,
@@ -34,7 +34,7 @@ class Keeping:
         self.http = Link(
             "http",
             self.gateway.http,
-            lambda: RequestSession(KEY, "drone-01", "1.0"),
+            lambda: RequestSession(KEY, "drone-01", "1.0", self.clock.tick),
             timeout_s=10.0,
             run=run,
             rang=self.ring,
@@ -62,7 +62,7 @@ def test_the_socket_is_the_first_choice() -> None:
     keeping = Keeping()
     events = keeping.run(0.1)
     assert keeping.link == "ws"
-    assert [type(event) for event in events] == [Ready]
+    assert [type(event) for event in events] == [Ready, ClockSampled]
     assert keeping.gateway.http.peer.opened == 0
 
 
@@ -145,7 +145,12 @@ def test_a_dial_that_fails_in_an_unforeseen_way_is_a_failed_dial() -> None:
             raise OSError("something else")
 
     link = Link(
-        "custom", Odd(), lambda: RequestSession(KEY, "s1", "1"), timeout_s=1, run=lambda job: job(), rang=lambda: None
+        "custom",
+        Odd(),
+        lambda: RequestSession(KEY, "s1", "1", lambda: 0),
+        timeout_s=1,
+        run=lambda job: job(),
+        rang=lambda: None,
     )
     link.dial()
     (event,) = link.poll(0.0)
@@ -175,7 +180,7 @@ def test_a_dial_that_gets_no_thread_is_a_failed_dial() -> None:
     keeping = Keeping(no_thread)
     events = keeping.run(0.05)
     assert [event.link for event in events if isinstance(event, Unreachable)] == ["ws", "http"]
-    assert keeping.keeper.next_time() is not None
+    assert keeping.keeper.next_time(keeping.clock.now) is not None
 
 
 def test_the_outcome_of_a_dial_that_was_given_up_is_not_taken_for_the_next_ones() -> None:
@@ -232,3 +237,61 @@ def test_http_waits_for_its_answer_before_the_socket_takes_over() -> None:
     keeping.gateway.answers = True
     keeping.run(0.1)
     assert keeping.link == "ws"
+
+
+def test_both_links_are_looked_at_while_one_carries_the_data_and_the_other_greets() -> None:
+    keeping = Keeping()
+    keeping.gateway.refuse_sockets()
+    keeping.run(0.1)
+    assert keeping.keeper.next_time(keeping.clock.now) != keeping.clock.now
+    keeping.gateway.refuse_sockets(None)
+    keeping.clock.advance(2.0)
+    for _ in range(2):
+        keeping.keeper.advance(keeping.clock.now)
+    assert keeping.socket.open
+    assert keeping.link == "http"
+    assert keeping.keeper.next_time(keeping.clock.now) == pytest.approx(keeping.clock.now + BOTH_OPEN_S)
+
+
+def test_the_one_that_greets_is_listened_to_while_the_other_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    keeping = Keeping()
+    keeping.gateway.refuse_sockets()
+    keeping.run(0.1)
+    keeping.gateway.refuse_sockets(None)
+    keeping.clock.advance(2.0)
+    for _ in range(2):
+        keeping.keeper.advance(keeping.clock.now)
+    waited: list[str] = []
+    for link in (keeping.socket, keeping.http):
+        monkeypatch.setattr(link, "wait", lambda _seconds, _now, name=link.name: waited.append(name))
+    assert keeping.keeper.wait(1.0, lambda: keeping.clock.now)
+    active = keeping.keeper.active
+    assert active is not None
+    batch = batch_of(1)
+    active.submit(batch, 1, batch.body, keeping.clock.now)
+    assert keeping.keeper.wait(1.0, lambda: keeping.clock.now)
+    assert waited == ["ws", "http"]
+
+
+def test_a_link_that_is_ready_takes_over_as_soon_as_the_last_answer_is_there() -> None:
+    keeping = Keeping()
+    keeping.gateway.refuse_sockets()
+    keeping.run(0.1)
+    active = keeping.keeper.active
+    assert active is not None
+    keeping.gateway.answers = False
+    batch = batch_of(1)
+    active.submit(batch, 1, batch.body, keeping.clock.now)
+    keeping.gateway.refuse_sockets(None)
+    keeping.run(1.5)
+    assert keeping.keeper.usable is None
+    keeping.gateway.answers = True
+    keeping.gateway.pump(keeping.clock)
+    keeping.keeper.advance(keeping.clock.now)
+    assert keeping.keeper.next_time(keeping.clock.now) == keeping.clock.now
+
+
+def test_a_dial_that_is_over_is_due_at_once() -> None:
+    keeping = Keeping()
+    keeping.keeper.advance(keeping.clock.now)
+    assert keeping.keeper.next_time(keeping.clock.now) == 0.0

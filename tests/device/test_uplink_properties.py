@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from plexus.device import dispatch
-from plexus.device.dispatch import REQUEST_PATIENCE_S, SPOOL_AFTER_S
+from plexus.device.dispatch import SPOOL_AFTER_S
 from plexus.protocol import device
-from tests.support.peer import Gateway, HandClock, ListBuffer, Rig
+from tests.support.peer import Gateway, HandClock
+from tests.support.rig import ListBuffer, Rig
 
 SLACK_S = 0.001
 """The hand of the clock moves in whole milliseconds."""
@@ -97,14 +98,9 @@ class Delivery(RuleBasedStateMachine):
     def answer_requests_with(self, status: int | None) -> None:
         self.gateway.status = status
 
-    @property
-    def over_http(self) -> bool:
-        """A link of requests that waits for an answer may keep readings in memory for longer."""
-        return self.rig.uplink.stats().link == "http"
-
     @rule()
     def kill_the_device_and_start_it_again(self) -> None:
-        deadline = self.clock.now - (REQUEST_PATIENCE_S if self.over_http else SPOOL_AFTER_S) - SLACK_S
+        deadline = self.clock.now - SPOOL_AFTER_S - SLACK_S
         self.may_be_lost |= {value for value, at in self.sent.items() if at > deadline}
         self.rig.crash()
         self.rig = self.boot()

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from plexus.device.video import MAX_CAMERAS, Channels, VideoOutbox, fit_frame, jpeg_size
+from plexus.device.pictures import Channels
+from plexus.device.video import MAX_CAMERAS, VideoOutbox, fit_frame, jpeg_size
 from plexus.domain.errors import ConfigurationError, ProtocolError, UnsupportedValueError
 from plexus.domain.video import VideoFrame
 from plexus.protocol.video import MAX_JPEG_BYTES, unpack
@@ -105,7 +106,7 @@ def test_a_large_jpeg_that_cannot_be_read_is_left_to_the_gateway() -> None:
 
 def test_a_large_jpeg_is_left_to_the_gateway_where_pillow_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     data = encoded(noise(200, 100))
-    monkeypatch.setitem(sys.modules, "PIL", None)
+    monkeypatch.setitem(sys.modules, "PIL.Image", None)
     assert fit_frame(data, max_bytes=1000) == (data, 0, 0)
 
 
@@ -192,15 +193,90 @@ def test_an_order_of_channels_that_is_none_is_refused() -> None:
 
 
 def test_pixels_without_pillow_are_refused_with_the_extra_that_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "PIL", None)
+    monkeypatch.setitem(sys.modules, "PIL.Image", None)
     with pytest.raises(ConfigurationError, match="the extra `video`"):
         fit_frame(half_red_half_blue())
+
+
+class OpenCvInDisguise:
+    """The part of OpenCV that is used, done by Pillow: the real one is 60 MB. Its channels are blue, green, red."""
+
+    COLOR_RGB2BGR, IMWRITE_JPEG_QUALITY, IMREAD_UNCHANGED, INTER_AREA = 4, 1, -1, 3
+
+    @staticmethod
+    def cvtColor(array: Any, code: int) -> Any:  # noqa: N802 - OpenCV's name
+        assert code == OpenCvInDisguise.COLOR_RGB2BGR
+        return np.ascontiguousarray(array[:, :, ::-1])
+
+    @staticmethod
+    def imencode(kind: str, array: Any, options: list[int]) -> tuple[bool, Any]:
+        assert (kind, options[0]) == (".jpg", OpenCvInDisguise.IMWRITE_JPEG_QUALITY)
+        image = Image.fromarray(array if array.ndim == 2 else array[:, :, ::-1])
+        return True, np.frombuffer(encoded(image, options[1]), dtype=np.uint8)
+
+    @staticmethod
+    def imdecode(raw: Any, _how: int) -> Any:
+        try:
+            pixels = np.asarray(opened(raw.tobytes()))
+        except OSError:
+            return None
+        return pixels if pixels.ndim == 2 else pixels[:, :, ::-1]
+
+    @staticmethod
+    def resize(array: Any, size: tuple[int, int], interpolation: int) -> Any:
+        assert interpolation == OpenCvInDisguise.INTER_AREA
+        return np.asarray(Image.fromarray(array).resize(size))
+
+
+@pytest.fixture
+def only_opencv(monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.init()
+    monkeypatch.setitem(sys.modules, "PIL.Image", None)
+    monkeypatch.setitem(sys.modules, "cv2", OpenCvInDisguise)
+
+
+@pytest.mark.usefixtures("only_opencv")
+@pytest.mark.parametrize(
+    ("channels", "left", "right"),
+    [("rgb", (True, False, False), (False, False, True)), ("bgr", (False, False, True), (True, False, False))],
+)
+def test_opencv_encodes_arrays_where_pillow_is_missing(
+    channels: Channels, left: tuple[bool, bool, bool], right: tuple[bool, bool, bool]
+) -> None:
+    made, width, height = fit_frame(half_red_half_blue(), channels=channels)
+    assert (width, height) == (32, 16)
+    assert (colour_at(made, 4), colour_at(made, 28)) == (left, right)
+
+
+@pytest.mark.usefixtures("only_opencv")
+def test_opencv_encodes_grey_arrays_where_pillow_is_missing() -> None:
+    made, width, height = fit_frame(np.full((8, 12, 1), 200, dtype=np.uint8))
+    assert (width, height, opened(made).mode) == (12, 8, "L")
+
+
+@pytest.mark.usefixtures("only_opencv")
+def test_opencv_makes_a_large_jpeg_fit_where_pillow_is_missing() -> None:
+    made, width, height = fit_frame(encoded(noise(400, 200)), max_bytes=4_000)
+    assert len(made) <= 4_000
+    assert opened(made).size == (width, height)
+
+
+@pytest.mark.usefixtures("only_opencv")
+def test_a_large_jpeg_that_opencv_cannot_read_is_left_to_the_gateway() -> None:
+    broken = jpeg(b"x" * 2000)
+    assert fit_frame(broken, max_bytes=1000) == (broken, 0, 0)
+
+
+@pytest.mark.usefixtures("only_opencv")
+def test_a_pillow_image_needs_pillow() -> None:
+    with pytest.raises(ConfigurationError, match="needs Pillow or OpenCV"):
+        fit_frame(noise(4, 4))
 
 
 def test_neither_pillow_nor_numpy_is_loaded_before_a_frame_needs_it() -> None:
     code = (
         "import sys; from plexus.device.video import fit_frame; fit_frame(bytes.fromhex('ffd8ffd9')); "
-        "print(sorted({'PIL', 'numpy'} & set(sys.modules)))"
+        "print(sorted({'PIL', 'numpy', 'cv2'} & set(sys.modules)))"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"

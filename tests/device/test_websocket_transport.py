@@ -88,7 +88,8 @@ def test_the_assigned_name_and_the_offset_are_told(gateway: Gateway) -> None:
     eventually(lambda: offsets)
     assert names == ["drone-01_2"]
     assert transport.source_id == "drone-01_2"
-    assert transport.clock_offset_ms == offsets[0] == pytest.approx(60_000.0, abs=5_000.0)
+    assert offsets == [pytest.approx(60_000.0, abs=5_000.0)]
+    assert transport.clock_offset_ms == pytest.approx(offsets[0], abs=5_000.0)
     transport.stop(10.0)
 
 

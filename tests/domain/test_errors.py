@@ -7,6 +7,7 @@ import inspect
 import pytest
 
 from plexus.domain import errors
+from plexus.domain.loss import Loss
 
 TREE: dict[str, tuple[str, ...]] = {
     "PlexusError": ("Exception",),
@@ -16,6 +17,7 @@ TREE: dict[str, tuple[str, ...]] = {
     "CommandParamError": ("PlexusError",),
     "AuthenticationError": ("PlexusError",),
     "RateLimitedError": ("PlexusError",),
+    "DataLossError": ("PlexusError",),
     "DeliveryError": ("PlexusError",),
     "TransportError": ("DeliveryError",),
     "TransportClosed": ("TransportError",),
@@ -49,7 +51,8 @@ def test_the_module_draws_every_error(name: str) -> None:
 
 @pytest.mark.parametrize("name", TREE)
 def test_each_error_says_its_message(name: str) -> None:
-    error = classes()[name]("what happened and what to do")
+    facts = {"loss": Loss("buffer_full", 3)} if name == "DataLossError" else {}
+    error = classes()[name]("what happened and what to do", **facts)
     assert str(error) == "what happened and what to do"
     assert isinstance(error, errors.PlexusError)
 

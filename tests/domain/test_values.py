@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plexus.domain.errors import PlexusError, UnsupportedValueError
-from plexus.domain.values import MAX_DEPTH, freeze, inner_fault, is_non_finite, is_number
+from plexus.domain.values import MAX_ARRAY, MAX_DEPTH, freeze, inner_fault, is_non_finite, is_number
 
 plain = st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | st.text("aé🚀", max_size=5)
 nested = st.recursive(
@@ -60,6 +60,10 @@ class Level(enum.IntEnum):
     HIGH = 3
 
 
+class State(str, enum.Enum):
+    ON = "on"
+
+
 class Name(str):
     __slots__ = ()
 
@@ -67,7 +71,10 @@ class Name(str):
 @pytest.mark.parametrize(
     ("value", "taken"),
     [
+        (np.float16(1.5), 1.5),
         (np.float32(1.5), 1.5),
+        (np.array([1.5], "f2"), [1.5]),
+        (np.array(True), True),
         (np.float64(1.5), 1.5),
         (np.int64(-3), -3),
         (np.uint64(2**64 - 1), 2**64 - 1),
@@ -79,6 +86,8 @@ class Name(str):
         (array.array("d", [1.0, 2.0]), [1.0, 2.0]),
         ({"a": [np.int8(1), np.array([True])]}, {"a": [1, [True]]}),
         (Level.HIGH, 3),
+        (State.ON, "on"),
+        ({State.ON: State.ON}, {"on": "on"}),
         (Name("x"), "x"),
         (True, True),
     ],
@@ -107,6 +116,9 @@ def test_numbers_that_are_not_finite_are_never_an_exception(value: Any) -> None:
         (object(), "object"),
         (lambda: 1, "function"),
         (np.datetime64("2025-01-01"), "date"),
+        (np.datetime64(1, "ns"), "datetime64"),
+        (np.timedelta64(1, "ns"), "timedelta64"),
+        (np.array([1], "datetime64[ns]"), "ndarray"),
         (np.array([1j]), "complex"),
         (np.array(None), "ndarray"),
         ({"a": b""}, "bytes"),
@@ -127,6 +139,15 @@ def test_what_no_wire_carries_is_a_type_error_that_names_the_metric(value: Any, 
     assert isinstance(refused.value, PlexusError)
     assert "'motor.rpm'" in str(refused.value)
     assert says in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "value", [np.zeros(MAX_ARRAY + 1), np.zeros((2, MAX_ARRAY)), array.array("b", bytes(MAX_ARRAY + 1))]
+)
+def test_an_array_that_is_more_than_one_reading_is_refused_with_the_way_out(value: Any) -> None:
+    with pytest.raises(UnsupportedValueError, match=r"metric 'vib': an array of \d+ values .* use send_series"):
+        freeze(value, "vib")
+    assert freeze(value[:1], "vib")
 
 
 def nest(levels: int) -> Any:

@@ -273,8 +273,9 @@ class TestPresenceAndCommands:
         self, gateway: Gateway, caplog: pytest.LogCaptureFixture
     ) -> None:
         with caplog.at_level(logging.INFO, "plexus.gateway"), device(gateway) as wire:
-            assert command(gateway) == {"queued": True}
+            answer = command(gateway)
             call = wire.hear()
+            assert answer == {"queued": True, "run_id": call["id"]}
             assert (call["type"], call["command"], call["params"]) == ("typed_command", "reboot", {"delay_s": 3})
             wire.say(type="command_result", id=call["id"], command="reboot", event="ack")
             wire.say(type="command_result", id=call["id"], command="reboot", event="error", error="no power")
@@ -290,7 +291,7 @@ class TestPresenceAndCommands:
     def test_a_command_for_an_offline_device_is_not_queued(self, gateway: Gateway) -> None:
         with http(gateway) as client:
             client.post("/ingest", json={"source_id": "drone-01", "points": [point()]})
-        assert command(gateway) == {"queued": False}
+        assert command(gateway) == {"queued": False, "run_id": None}
 
 
 class TestTheEnd:

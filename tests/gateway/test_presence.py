@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from plexus.domain.command import CommandCall, CommandOutcome
-from plexus.gateway.core import OUTCOMES_KEPT, Devices, Presence, Sockets
+from plexus.gateway.core import Presence, Sockets
 
 SECOND = 1_000_000_000
 
@@ -63,73 +62,6 @@ class TestPresence:
         self.presence.heard("acme", "rig-01")
         self.presence.learn("acme", {"rig-01": 1})
         assert self.presence.online("acme", "rig-01")
-
-
-class Link:
-    def __init__(self, *, takes: bool = True) -> None:
-        self.takes = takes
-        self.calls: list[CommandCall] = []
-
-    def call(self, call: CommandCall) -> bool:
-        if self.takes:
-            self.calls.append(call)
-        return self.takes
-
-
-class TestDevices:
-    def test_a_command_for_nobody_is_not_queued(self) -> None:
-        devices = Devices()
-        assert not devices.call("acme", "rig-01", "reboot", {})
-        assert not devices.connected("acme", "rig-01")
-
-    def test_the_newest_socket_gets_the_command_once(self) -> None:
-        devices, old, new = Devices(), Link(), Link()
-        devices.joined("acme", "rig-01", old)
-        devices.joined("acme", "rig-01", new)
-        assert devices.call("acme", "rig-01", "reboot", {"delay_s": 3})
-        assert (old.calls, [(call.command, call.params) for call in new.calls]) == ([], [("reboot", {"delay_s": 3})])
-
-    def test_a_socket_that_takes_no_more_is_passed_over(self) -> None:
-        devices, old, new = Devices(), Link(), Link(takes=False)
-        devices.joined("acme", "rig-01", old)
-        devices.joined("acme", "rig-01", new)
-        assert devices.call("acme", "rig-01", "reboot", {})
-        assert len(old.calls) == 1
-
-    def test_every_call_has_an_id_of_its_own(self) -> None:
-        devices, link = Devices(), Link()
-        devices.joined("acme", "rig-01", link)
-        for _ in range(3):
-            devices.call("acme", "rig-01", "reboot", {})
-        assert len({call.call_id for call in link.calls}) == 3
-
-    def test_another_organisations_device_is_not_reached(self) -> None:
-        devices, link = Devices(), Link()
-        devices.joined("acme", "rig-01", link)
-        assert not devices.call("umbrella", "rig-01", "reboot", {})
-        assert not link.calls
-
-    def test_who_left_is_not_called(self) -> None:
-        devices, link = Devices(), Link()
-        devices.joined("acme", "rig-01", link)
-        devices.left("acme", "rig-01", link)
-        devices.left("acme", "rig-01", link)
-        assert not devices.call("acme", "rig-01", "reboot", {})
-
-    def test_the_last_outcomes_are_kept(self) -> None:
-        devices = Devices()
-        for number in range(OUTCOMES_KEPT + 5):
-            devices.answered("acme", "rig-01", CommandOutcome(str(number), "reboot", "ack"))
-        kept = devices.outcomes("acme")
-        assert [kept[0].outcome.call_id, kept[-1].outcome.call_id] == ["5", str(OUTCOMES_KEPT + 4)]
-        assert len(kept) == OUTCOMES_KEPT
-        assert devices.outcomes("umbrella") == []
-
-    def test_a_result_too_large_to_hold_is_let_go_but_not_its_outcome(self) -> None:
-        devices = Devices()
-        devices.answered("acme", "rig-01", CommandOutcome("1", "dump", "result", "x" * 70_000))
-        devices.answered("acme", "rig-01", CommandOutcome("2", "dump", "result", {"ok": True}))
-        assert [heard.outcome.result for heard in devices.outcomes("acme")] == [None, {"ok": True}]
 
 
 class Open:

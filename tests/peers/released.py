@@ -16,12 +16,17 @@ DRIVER = Path(__file__).with_name("driver.py")
 
 def install(version: str, folder: Path) -> Path:
     """A Python that has this release, made once in `folder`; raises CalledProcessError when it cannot be installed."""
-    home = folder / version
+    return environment_with("plexus-python", version, folder)
+
+
+def environment_with(package: str, version: str, folder: Path) -> Path:
+    """The same for any package of the index."""
+    home = folder / (version if package == "plexus-python" else f"{package}-{version}")
     python = home / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     done = home / "installed"
     if not done.exists():
         venv.create(home, with_pip=True, clear=True)
-        wanted = f"plexus-python=={version}"
+        wanted = f"{package}=={version}"
         subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", wanted], check=True)
         done.touch()
     return python

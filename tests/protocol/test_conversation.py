@@ -10,6 +10,7 @@ from plexus.protocol import gateway as gateway_end
 from plexus.protocol.device import (
     ACK_TIMEOUT_S,
     HEARTBEAT_S,
+    WINDOW_BYTES,
     WINDOW_FRAMES,
     WINDOW_POINTS,
 )
@@ -27,9 +28,11 @@ from plexus.protocol.messages import (
 )
 from tests.support.pair import (
     START_NS,
+    V0160,
     ConnectionPair,
     batch_of,
     opened,
+    with_body,
 )
 
 
@@ -42,8 +45,19 @@ class TestWindow:
         pair.exchange()
         assert pair.device.has_room(1)
 
-    def test_it_is_10_000_points(self) -> None:
+    def test_it_is_4_mib_where_batches_have_names_however_many_points_that_is(self) -> None:
         pair = opened(auto_settle=False)
+        pair.send(batch_of(1, points=WINDOW_POINTS + 1))
+        assert pair.device.has_room(WINDOW_POINTS)
+        pair.send(with_body(2, b"[" + b" " * (WINDOW_BYTES - 2) + b"]", 1))
+        assert not pair.device.has_room(1)
+        pair.settle(1)
+        pair.settle(2)
+        pair.exchange()
+        assert pair.device.has_room(1)
+
+    def test_it_is_10_000_points_where_they_have_none(self) -> None:
+        pair = opened(V0160, auto_settle=False)
         pair.send(batch_of(1, points=WINDOW_POINTS - 10))
         assert pair.device.has_room(10)
         assert not pair.device.has_room(11)

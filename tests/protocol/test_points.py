@@ -113,7 +113,8 @@ class TestTimes:
     def test_microseconds_survive(self, ms: int, us: int) -> None:
         wire = json.loads(json.dumps(ms + us / 1000))
         (t_ns,) = decode(point(timestamp=wire)).columns.t_ns
-        assert abs(t_ns - (ms * 1_000_000 + us * 1_000)) < 1_000
+        # From 2**42 ms on (the year 2109) a float does not tell all microseconds apart.
+        assert abs(t_ns - (ms * 1_000_000 + us * 1_000)) <= (0 if abs(ms) < 2**42 else 1_000)
 
     @pytest.mark.parametrize("stamp", ["now", "1746969660000", True, [], {}])
     def test_a_timestamp_that_is_no_number_is_a_fault(self, stamp: Any) -> None:

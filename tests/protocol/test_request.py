@@ -12,6 +12,7 @@ import pytest
 from plexus.domain.command import CommandOutcome
 from plexus.protocol import extensions
 from plexus.protocol.batch import Batch
+from plexus.protocol.columns import PointFault
 from plexus.protocol.messages import (
     AuthRefused,
     Delivered,
@@ -20,6 +21,7 @@ from plexus.protocol.messages import (
     Forked,
     HttpAnswer,
     HttpRequest,
+    Oversized,
     Ready,
     Refused,
     Rewound,
@@ -35,7 +37,8 @@ class Line:
     """A session and the one at the other end of it, who answers by hand."""
 
     def __init__(self) -> None:
-        self.session = RequestSession("plx_secret", "drone-01", "1.0")
+        self.tick_ns = 0
+        self.session = RequestSession("plx_secret", "drone-01", "1.0", lambda: self.tick_ns)
         self.session.opened(0.0)
 
     def request(self) -> HttpRequest:
@@ -69,7 +72,7 @@ class TestProbe:
         assert (request.method, request.path) == ("POST", "/ingest")
         assert body_of(request) == {"source_id": "drone-01", "points": []}
         assert request.headers["x-api-key"] == "plx_secret"
-        assert request.headers[extensions.HEADER] == "any_metric=1,batch=1,non_finite=1,precision=1"
+        assert request.headers[extensions.HEADER] == extensions.format_header(extensions.DEVICE_OFFERS)
 
     @pytest.mark.parametrize(
         ("status", "body"),
@@ -145,7 +148,17 @@ class TestAnswers:
     def test_what_was_dropped_for_a_reason_is_counted_with_it(self) -> None:
         errors = [{"index": 3, "error": "timestamp must be a number"}]
         (done,) = self.answered(200, {"success": True, "dropped": 1, "errors": errors})
-        assert done == Delivered((self.batch,), 1, "timestamp must be a number")
+        fault = PointFault(3, "timestamp must be a number")
+        assert done == Delivered((self.batch,), 1, "timestamp must be a number", (fault,))
+
+    def test_more_faults_or_drops_than_there_are_points_are_not_counted(self) -> None:
+        errors = [{"index": 3, "error": "a"}, {"index": 5, "error": "b"}, {"index": -1, "error": "c"}, "d"]
+        (done,) = self.answered(200, {"success": True, "dropped": 9, "errors": errors})
+        assert done == Delivered((self.batch,), self.batch.count, "a", (PointFault(3, "a"),))
+
+    def test_a_message_that_is_too_large_is_said_to_be_so(self) -> None:
+        (oversized,) = self.answered(413, {"error": "too large"})
+        assert oversized == Oversized((self.batch,), "POST /ingest was answered with 413: too large")
 
     @pytest.mark.parametrize("dropped", [None, True, -1, "3", 1.5])
     def test_a_count_that_is_none_counts_nothing(self, dropped: Any) -> None:
@@ -174,7 +187,6 @@ class TestAnswers:
             (408, None),
             (409, PORTAL),
             (409, {"error": "conflict"}),
-            (413, {"error": "too large"}),
             (429, {"error": "too many"}),
             (500, None),
             (503, PORTAL),
@@ -192,6 +204,25 @@ class TestAnswers:
     )
     def test_retry_after_is_obeyed_within_reason(self, header: str, seconds: float | None) -> None:
         (rewound,) = self.answered(429, None, {"retry-after": header})
+        assert isinstance(rewound, Rewound)
+        assert rewound.retry_after_s == seconds
+
+    @pytest.mark.parametrize(
+        ("header", "date", "seconds"),
+        [
+            ("Fri, 31 Dec 2021 23:59:59 GMT", "Fri, 31 Dec 2021 23:59:29 GMT", 30.0),
+            ("Fri, 31 Dec 2021 23:59:59 GMT", "Sat, 01 Jan 2022 00:00:00 GMT", 0.0),
+            ("Fri, 31 Dec 2049 23:59:59 GMT", "Sat, 01 Jan 2022 00:00:00 GMT", 3_600.0),
+            ("Friday, 31-Dec-21 23:59:59 GMT", "Fri, 31 Dec 2021 23:59:58 -0000", 1.0),
+            ("Fri, 31 Dec 2021 23:59:59 GMT", "", None),
+            ("Fri, 31 Dec 2021 23:59:59 GMT", "yesterday", None),
+            ("Fri, 99 Dec 99999 23:59:59 GMT", "Sat, 01 Jan 2022 00:00:00 GMT", None),
+        ],
+    )
+    def test_a_date_to_retry_after_is_obeyed_by_the_clock_of_whoever_answered(
+        self, header: str, date: str, seconds: float | None
+    ) -> None:
+        (rewound,) = self.answered(503, None, {"retry-after": header, "date": date})
         assert isinstance(rewound, Rewound)
         assert rewound.retry_after_s == seconds
 

@@ -22,8 +22,9 @@ from plexus.adapters.store.memory import MemoryStore
 from plexus.domain.errors import StoreError
 from plexus.gateway import Gateway
 from plexus.gateway.asgi import ASGIApp, Message, Scope
+from plexus.gateway.commands import Devices
 from plexus.gateway.committer import Committer
-from plexus.gateway.core import Core, Devices, Presence
+from plexus.gateway.core import Core, Presence
 from plexus.ports.store import Receipt, Submission
 from tests.support.waiting import eventually
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import attrs
 
 from plexus.domain.command import CommandCall
+from plexus.protocol import binaryframe
 from plexus.protocol.batch import Batch, digest_of
 from plexus.protocol.device import DeviceSession, Hello
 from plexus.protocol.gateway import (
@@ -105,8 +106,7 @@ class ConnectionPair:
         auto_settle: bool = True,
     ) -> None:
         self.now = 100.0
-        self.device_wall_ms = START_MS
-        self.device = device or DeviceSession(hello(), lambda: self.device_wall_ms)
+        self.device = device or DeviceSession(hello(), self.tick)
         self.gateway = GatewaySession(self.now)
         self.shelf = shelf if shelf is not None else Shelf()
         self.old = old
@@ -120,6 +120,10 @@ class ConnectionPair:
         self.unsettled: dict[int, TelemetryReceived] = {}
         self.committed: dict[int, Settlement] = {}
         """For tests that commit first and report later: what is to be reported, by ticket."""
+
+    def tick(self) -> int:
+        """The device's monotonic clock, nanoseconds."""
+        return round(self.now * 1e9)
 
     # --- steps ----------------------------------------------------------------------------------------------
 
@@ -153,7 +157,11 @@ class ConnectionPair:
         """Take what the device says and what happened to it."""
         messages = self.device.take_messages()
         for message in messages:
-            assert isinstance(message, str)
+            assert isinstance(message, (str, bytes))
+            if isinstance(message, bytes):
+                self.said_by_device.append(dict(binaryframe.split(message).header))
+                self.to_gateway.append(message)
+                continue
             self.said_by_device.append(json.loads(message))
             self.to_gateway.append(self._without_old(message))
         if messages:

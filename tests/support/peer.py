@@ -1,7 +1,6 @@
-"""A gateway in memory at the far end of a device's transports, and an uplink wired to it, both moved by hand.
+"""A gateway in memory at the far end of a device's transports, moved by hand.
 
-`Gateway` speaks as our own gateway, as 0.16.0's (acks) or as 0.5.2's (neither) and keeps what it stored. `Rig` is an
-uplink with a manual clock and this gateway: `step` lets both sides do what is due, `run` lets time pass.
+It speaks as our own gateway, as 0.16.0's (acks) or as 0.5.2's (neither), and keeps what it stored.
 """
 
 from __future__ import annotations
@@ -10,38 +9,20 @@ import contextlib
 import gzip
 import itertools
 import json
-import random
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
 
-from plexus.adapters.codec.json import JsonCodec
-from plexus.adapters.status.memory import MemoryStatus
 from plexus.adapters.transport.memory import MemoryTransport
-from plexus.device.backlog import Backlog
-from plexus.device.counters import Counters
-from plexus.device.dispatch import Dispatch
-from plexus.device.fitting import Fitter
-from plexus.device.intake import Intake
-from plexus.device.link import Link
-from plexus.device.links import LinkKeeper
-from plexus.device.outbox import Outbox
-from plexus.device.retrying import RetryConfig
-from plexus.device.sealer import Sealer
-from plexus.device.status import StatusLine
-from plexus.device.uplink import Hooks, Uplink
-from plexus.device.video import VideoOutbox
 from plexus.domain.command import CommandCall, CommandOutcome
-from plexus.domain.errors import BufferFault
+from plexus.domain.loss import Loss
 from plexus.domain.values import Value
-from plexus.protocol import extensions, frames, jsontext
-from plexus.protocol.batch import Batch, BatchName, parse_batch_name
+from plexus.protocol import binaryframe, extensions, frames, jsontext
+from plexus.protocol.batch import BatchName, parse_batch_name
 from plexus.protocol.columns import Decoded
-from plexus.protocol.device import DeviceSession, Hello
 from plexus.protocol.gateway import (
     AuthRequested,
     BinaryReceived,
@@ -51,16 +32,11 @@ from plexus.protocol.gateway import (
     TelemetryReceived,
 )
 from plexus.protocol.ledger import Draft, StreamState
-from plexus.protocol.messages import HttpAnswer, HttpRequest, UplinkSession
+from plexus.protocol.messages import HttpAnswer, HttpRequest
 from plexus.protocol.points import decode_points
-from plexus.protocol.request import RequestSession
 
 START_MS = 1_746_969_660_000.0
 KEY = "plx_test"
-
-
-class Died(BaseException):
-    """The process ends here."""
 
 
 class HandClock:
@@ -69,6 +45,8 @@ class HandClock:
     def __init__(self) -> None:
         self.ns = 1_000_000_000
         self.offset_ms = 0.0
+        self.boot_id = "by-hand"
+        self.synced = False
 
     @property
     def now(self) -> float:
@@ -83,61 +61,12 @@ class HandClock:
     def raw_wall_ms(self) -> float:
         return START_MS + self.ns / 1e6
 
-    def correct(self, offset_ms: float) -> None:
-        self.offset_ms = offset_ms
+    def correct(self, tick: int, wall_ms: float) -> None:
+        self.offset_ms = wall_ms - START_MS - tick / 1e6
+        self.synced = True
 
     def advance(self, seconds: float) -> None:
         self.ns += round(seconds * 1e9)
-
-
-class ListBuffer:
-    """A buffer that says it is durable, and fails when told to; what it holds outlives the rig that used it."""
-
-    def __init__(self, max_points: int = 1_000_000, *, durable: bool = True) -> None:
-        self.kept: OrderedDict[tuple[str, int], Batch] = OrderedDict()
-        self.durable = durable
-        self.points = 0
-        self.appends = 0
-        self.closed = False
-        self.broken = False
-        self.full = False
-        self.stuck = False
-        self._max_points = max_points
-
-    def append(self, batches: Iterable[Batch]) -> list[Batch]:
-        self._check()
-        if self.full:
-            raise BufferFault("/spool/drone-01.db cannot grow: the disk is full")
-        self.appends += 1
-        for batch in batches:
-            if (batch.stream, batch.n) not in self.kept:
-                self.kept[(batch.stream, batch.n)] = batch
-                self.points += batch.count
-        evicted = []
-        while self.points > self._max_points:
-            _, batch = self.kept.popitem(last=False)
-            self.points -= batch.count
-            evicted.append(batch)
-        return evicted
-
-    def oldest(self, skip: int, count: int) -> list[Batch]:
-        self._check()
-        return list(itertools.islice(self.kept.values(), skip, skip + count))
-
-    def release(self, batches: Iterable[Batch]) -> None:
-        self._check()
-        if self.stuck:
-            raise BufferFault("/spool/drone-01.db cannot grow: the disk is full")
-        for batch in batches:
-            if self.kept.pop((batch.stream, batch.n), None) is not None:
-                self.points -= batch.count
-
-    def close(self) -> None:
-        self.closed = True
-
-    def _check(self) -> None:
-        if self.broken:
-            raise BufferFault("/spool/drone-01.db: disk I/O error")
 
 
 @attrs.define
@@ -169,6 +98,11 @@ class Gateway:
         self.streams: dict[str, StreamState] = {}
         self.offers: Mapping[str, int] = dict(extensions.GATEWAY_OFFERS) if dialect == "plexus" else {}
         self.duplicates = 0
+        self.losses: list[Loss] = []
+        self.faults: dict[int, str] = {}
+        """Points that cannot be stored, of the next batch: by index, why."""
+        self.refused: tuple[str, str] | None = None
+        """With which code and words batches are refused for good on the socket."""
         self.strays: list[str] = []
         self.answers = True
         self.mute = False
@@ -177,6 +111,8 @@ class Gateway:
         self.refusal: tuple[str, str] | None = None
         self.rate_limited = False
         self.status: int | None = None
+        self.page: tuple[int, bytes] | None = None
+        """What something in between answers in the place of the gateway."""
         self.retry_after = ""
         self.assigned: str | None = None
         self.clock_ahead_ms = 0.0
@@ -236,13 +172,14 @@ class Gateway:
         if message is None or self._session is None:
             return False
         assert isinstance(message, (str, bytes))
-        self._session.receive(message, clock.now, round(clock.raw_wall_ms() * 1e6))
+        self._session.receive(message, clock.now, round((clock.raw_wall_ms() + self.clock_ahead_ms) * 1e6))
         for event in self._session.take_events():
             if isinstance(event, AuthRequested):
                 self._authenticate(event.auth, clock)
             elif isinstance(event, TelemetryReceived):
                 self._unsettled.append((self._session, event))
             elif isinstance(event, CommandAnswered):
+                assert isinstance(event.outcome, CommandOutcome)
                 self.outcomes.append(event.outcome)
             elif isinstance(event, BinaryReceived):
                 self.video.append(event.payload)
@@ -269,12 +206,16 @@ class Gateway:
             if self.rate_limited and event.batch is None:
                 session.settle(event.ticket, Settlement("store", refused="RATE_LIMITED", detail="slow down"), clock.now)
                 continue
+            if self.refused is not None and event.decoded.total:
+                code, detail = self.refused
+                session.settle(event.ticket, Settlement("store", refused=code, detail=detail), clock.now)
+                continue
             if self.gaps:
                 # As one that lost these frames between reading and committing would.
                 self.gaps -= 1
                 session.settle(event.ticket, Settlement("gap"), clock.now)
                 continue
-            verdict, upto = self._keep(event.decoded, event.batch)
+            verdict, upto = self._keep(event.decoded, event.batch, event.gaps)
             session.settle(event.ticket, Settlement(verdict, upto), clock.now)
         self._say(clock)
         return bool(waiting)
@@ -291,7 +232,7 @@ class Gateway:
             self.socket.peer.close(*self._session.close)
             self._session = None
 
-    def _keep(self, decoded: Decoded, name: BatchName | None) -> tuple[Any, int]:
+    def _keep(self, decoded: Decoded, name: BatchName | None, gaps: Sequence[Loss] = ()) -> tuple[Any, int]:
         upto = 0
         if name is not None:
             self.batches.append(name)
@@ -305,6 +246,7 @@ class Gateway:
             if verdict != "store":
                 self.duplicates += verdict == "duplicate"
                 return verdict, upto
+        self.losses += gaps
         for point in decoded.columns.points():
             source, is_event = str(point.source_id), point.point_class == "event"
             self.stored.append(
@@ -325,7 +267,7 @@ class Gateway:
             return False
         assert isinstance(request, HttpRequest)
         self.requests.append(request)
-        answer = self._post(request)
+        answer = self._post(request) if self.page is None else HttpAnswer(self.page[0], {}, self.page[1])
         if not self.mute:
             peer.send(answer)
         return True
@@ -337,118 +279,33 @@ class Gateway:
             headers = {"retry-after": self.retry_after} if self.retry_after else {}
             return _answer(self.status, {"error": f"status {self.status}"}, headers)
         packed = request.headers.get("content-encoding") == "gzip"
-        body = jsontext.loads(gzip.decompress(request.body) if packed else request.body)
+        raw = gzip.decompress(request.body) if packed else request.body
         headers = {extensions.HEADER: extensions.format_header(self.offers)} if self.offers else {}
-        if not body["points"]:
+        if binaryframe.is_binary_frame(raw):
+            body = binaryframe.split(raw).header
+            frame = binaryframe.parse_telemetry(raw, frames.Envelope(body["source_id"], 0), binaryframe.MAX_POINTS)
+            decoded = frame.decoded
+        else:
+            body = jsontext.loads(raw)
+            decoded = decode_points(body["points"], source_id=body["source_id"], arrival_ns=0)
+        gaps = frames.parse_gaps(body)
+        if not decoded.total and not gaps:
             return _answer(200, {"success": True, "count": 0, "dropped": 0}, headers)
         if self.rate_limited:
-            return _answer(200, {"success": True, "count": 0, "dropped": len(body["points"])}, headers)
+            return _answer(200, {"success": True, "count": 0, "dropped": decoded.total}, headers)
+        if self.faults:
+            errors = [{"index": index, "error": error} for index, error in self.faults.items()]
+            return _answer(200, {"success": True, "dropped": len(errors), "errors": errors}, headers)
         name = parse_batch_name(body.get("batch")) if self.offers else None
-        decoded = decode_points(body["points"], source_id=body["source_id"], arrival_ns=0)
-        verdict, upto = self._keep(decoded, name)
+        verdict, upto = self._keep(decoded, name, gaps)
         if verdict in ("gap", "fork"):
             kind = {"gap": "batch_nack", "fork": "batch_fork"}[verdict]
             return _answer(409, {"type": kind, "expected": upto + 1}, headers)
-        return _answer(200, {"success": True, "count": len(body["points"]), "dropped": 0}, headers)
+        return _answer(200, {"success": True, "count": decoded.total, "dropped": 0}, headers)
 
 
 def _answer(status: int, body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> HttpAnswer:
     return HttpAnswer(status, headers or {}, json.dumps(body).encode())
-
-
-class Rig:
-    """An uplink and its gateway. `buffer` may be handed on to another rig, as a spool to the next process."""
-
-    def __init__(
-        self,
-        gateway: Gateway | None = None,
-        buffer: ListBuffer | None = None,
-        *,
-        clock: HandClock | None = None,
-        transport: str = "ws",
-        api_key: str = KEY,
-        retry: RetryConfig | None = None,
-        adopted: Sequence[ListBuffer] = (),
-        dice: Callable[[], float] | None = None,
-    ) -> None:
-        self.clock = clock or HandClock()
-        self.gateway = gateway or Gateway()
-        self.buffer = buffer if buffer is not None else ListBuffer()
-        self.status = MemoryStatus()
-        self.calls: list[CommandCall] = []
-        self.names: list[str] = []
-        self.outbox = Outbox()
-        self.video = VideoOutbox()
-        self.declared: list[dict[str, Any]] = []
-        self.counters = Counters()
-        self.intake = Intake(self.clock, self.counters)
-        hello = Hello(api_key, "drone-01", "c9f2", "1.0", "python-sdk", self._declare)
-        self._hello = hello
-        codec = JsonCodec()
-        keep = [
-            self._link("ws", self.gateway.socket, self._socket_session),
-            self._link("http", self.gateway.http, self._request_session),
-        ]
-        primary, fallback = (keep[0], keep[1]) if transport == "ws" else (keep[1], None)
-        self.links = LinkKeeper(primary, fallback, dice or random.Random(7).random)
-        self.uplink = Uplink(
-            source_id="drone-01",
-            intake=self.intake,
-            dispatch=Dispatch(
-                self.intake,
-                Sealer(codec, self.clock, self.counters, lambda: f"{next(self.gateway.names):032x}"),
-                Fitter(codec, JsonCodec()),
-                Backlog(
-                    self.buffer, adopted, lambda: ListBuffer(durable=False), self.counters, self.status.lines.append
-                ),
-                self.counters,
-            ),
-            links=self.links,
-            outbox=self.outbox,
-            video=self.video,
-            tally=self.counters,
-            clock=self.clock,
-            retry=retry or RetryConfig(jitter=False),
-            status=StatusLine(self.status),
-            hooks=Hooks(self.calls.append, self.names.append),
-        )
-
-    def send(self, *values: Value, metric: str = "m") -> None:
-        for value in values:
-            self.intake.readings.append((metric, value, None, None, "metric", None, self.clock.tick()))
-
-    def step(self) -> float:
-        """Let both sides do what is due, until nothing moves at this instant."""
-        next_time = self.uplink.step(self.clock.now)
-        while self.gateway.pump(self.clock):
-            next_time = self.uplink.step(self.clock.now)
-        return next_time
-
-    def run(self, seconds: float) -> None:
-        """Let time pass, as the thread would: from one deadline to the next."""
-        end = self.clock.now + seconds
-        while self.clock.now < end:
-            next_time = self.step()
-            self.clock.advance(max(0.001, min(next_time, end) - self.clock.now))
-        self.step()
-
-    def crash(self) -> None:
-        """The process dies: what is only in memory is gone, its connections break."""
-        self.gateway.break_links()
-
-    def _declare(self) -> tuple[Mapping[str, Any], ...]:
-        self.outbox.greeted()
-        return tuple(self.declared)
-
-    def _link(self, name: str, transport: MemoryTransport, make: Callable[[], UplinkSession]) -> Link:
-        return Link(name, transport, make, timeout_s=10.0, run=lambda dial: dial(), rang=lambda: None)
-
-    def _socket_session(self) -> UplinkSession:
-        hello = attrs.evolve(self._hello, source_id=self.uplink.source_id) if hasattr(self, "uplink") else self._hello
-        return DeviceSession(hello, self.clock.raw_wall_ms)
-
-    def _request_session(self) -> UplinkSession:
-        return RequestSession(self._hello.api_key, self._hello.source_id, "1.0")
 
 
 class WallClock(HandClock):

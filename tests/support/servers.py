@@ -27,10 +27,10 @@ AUTHORITY = CERTS / "authority.pem"
 PATIENCE_S = 10.0
 
 
-def server_tls() -> ssl.SSLContext:
-    """TLS for a server on localhost, signed by `AUTHORITY`."""
+def server_tls(certificate: str = "server") -> ssl.SSLContext:
+    """TLS for a server on localhost, signed by `AUTHORITY`; or another certificate of `certs`."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(CERTS / "server.pem")
+    context.load_cert_chain(CERTS / f"{certificate}.pem")
     return context
 
 

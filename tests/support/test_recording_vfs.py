@@ -6,7 +6,9 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from tests.support.recording_vfs import Entry, flushed_between, recorded
+import pytest
+
+from tests.support.recording_vfs import FULL, IOERR_FSYNC, Entry, flushed_between, recorded
 
 
 def _commit(path: Path, synchronous: str) -> list[Entry | str]:
@@ -37,3 +39,26 @@ def test_afterwards_databases_are_as_before(tmp_path: Path) -> None:
     _commit(tmp_path / "a.db", "FULL")
     with closing(sqlite3.connect(tmp_path / "a.db")) as db:
         assert db.execute("SELECT a FROM t").fetchall() == [("a marked value",)]
+
+
+def test_a_file_that_was_not_there_is_seen_to_be_created(tmp_path: Path) -> None:
+    entries = _commit(tmp_path / "a.db", "FULL")
+    created = [Path(entry.path).name for entry in entries if isinstance(entry, Entry) and entry.action == "create"]
+    assert created[0] == "a.db"
+    assert "a.db-wal" in created
+
+
+def test_a_flush_that_is_to_fail_fails_as_often_as_was_asked(tmp_path: Path) -> None:
+    with recorded() as recorder, closing(sqlite3.connect(tmp_path / "a.db", isolation_level=None)) as db:
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=FULL")
+        db.execute("CREATE TABLE t (a)")
+        recorder.fail("sync", "-wal", IOERR_FSYNC, times=1)
+        with pytest.raises(sqlite3.OperationalError, match="disk I/O error"):
+            db.execute("INSERT INTO t VALUES (1)")
+        db.execute("INSERT INTO t VALUES (2)")
+        recorder.fail("write", "-wal", FULL)
+        with pytest.raises(sqlite3.OperationalError, match="full"):
+            db.execute("INSERT INTO t VALUES (3)")
+        recorder.heal()
+        db.execute("INSERT INTO t VALUES (4)")

@@ -30,7 +30,7 @@ def open_spool(directory: Path, source_id: str, max_points: int) -> SqliteBuffer
 
 
 def adopt(directory: Path, source_id: str, max_points: int) -> list[SqliteBuffer]:
-    """Open every other spool of this source that holds points and that no client has open, lowest number first.
+    """Open every other spool of this source that holds something and that no client has open, lowest number first.
 
     For the client that opened its own with `open_spool`: what former processes left beside it is drained, then closed.
     A file that cannot be opened is named in a warning and left where it is.
@@ -44,7 +44,7 @@ def adopt(directory: Path, source_id: str, max_points: int) -> list[SqliteBuffer
         except BufferFault as exc:
             log.warning("%s; what an earlier process left in it is not sent", exc)
             continue
-        if spool.points:
+        if not spool.is_empty():
             adopted.append(spool)
         else:
             spool.close()

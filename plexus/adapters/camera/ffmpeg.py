@@ -12,9 +12,7 @@ from collections.abc import Sequence
 from typing import IO, BinaryIO
 
 from plexus.domain.errors import ConfigurationError, DeliveryError
-
-STOP_S = 2.0
-"""How long a process may take to end by itself before it is killed."""
+from plexus.ports.camera import STOP_S
 
 KEPT_LINES = 20
 MAX_LINE_BYTES = 1_000
@@ -71,17 +69,28 @@ class FfmpegProcess:
         """Its output; whoever reads it closes it."""
         return self._stdout  # type: ignore[return-value]  # a buffered reader, which IO[bytes] does not say
 
-    def stop(self) -> None:
-        """Ask it to end, kill it after two seconds, and wait for its end."""
-        with self._lock, contextlib.suppress(OSError):
+    def stop(self, grace_s: float = STOP_S) -> None:
+        """Ask it to end, kill it after `grace_s` seconds, and wait for its end.
+
+        Where another thread is at it already, that is waited for, no longer than `grace_s`.
+        """
+        if not self._lock.acquire(timeout=grace_s):
+            return
+        try:
+            self._end(grace_s)
+        finally:
+            self._lock.release()
+        self._listener.join(grace_s)
+
+    def _end(self, grace_s: float) -> None:
+        with contextlib.suppress(OSError):
             if self._process.poll() is None:
                 self._process.terminate()
                 try:
-                    self._process.wait(STOP_S)
+                    self._process.wait(grace_s)
                 except subprocess.TimeoutExpired:
                     self._process.kill()
                     self._process.wait()
-        self._listener.join(STOP_S)
 
     def error(self) -> str:
         """The last 20 lines that it wrote to its error stream."""

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 import attrs
 
 from plexus.domain.errors import ConfigurationError
+from plexus.ports.camera import STOP_S
 
 
 @attrs.frozen
@@ -59,7 +60,7 @@ class MemoryProcess:
         """Whether `stop` was called."""
         return self._stopped.is_set()
 
-    def stop(self) -> None:
+    def stop(self, grace_s: float = STOP_S) -> None:  # noqa: ARG002 - it ends at once
         """End it."""
         self._stopped.set()
 

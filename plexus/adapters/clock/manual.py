@@ -10,10 +10,15 @@ from plexus.adapters.clock.anchor import Anchor
 class ManualClock:
     """Starts at `wall_ms` (milliseconds since 1970 UTC) and `tick` (nanoseconds). May be moved by any thread.
 
-    A correction is ignored; put a SyncedClock around it to see one.
+    A correction is ignored; put a SyncedClock around it to see one. Setting `boot_id` is a boot of the machine;
+    `synced` says whether its time needs no telling.
     """
 
-    def __init__(self, wall_ms: float = 1_700_000_000_000.0, tick: int = 0) -> None:
+    def __init__(
+        self, wall_ms: float = 1_700_000_000_000.0, tick: int = 0, *, boot_id: str = "by-hand", synced: bool = True
+    ) -> None:
+        self.boot_id = boot_id
+        self.synced = synced
         self._lock = threading.Lock()
         self._anchor = Anchor(tick, wall_ms)
         self._tick = tick
@@ -31,7 +36,7 @@ class ManualClock:
         """The machine's own clock now, its steps included, milliseconds since 1970 UTC."""
         return self._anchor.wall_ms(self._tick) + self._stepped_ms
 
-    def correct(self, offset_ms: float) -> None:
+    def correct(self, tick: int, wall_ms: float) -> None:
         """Ignored: the time is what the test says."""
 
     def advance(self, seconds: float) -> None:

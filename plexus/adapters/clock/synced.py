@@ -19,6 +19,16 @@ class SyncedClock:
         # Replaced whole, never changed: a reader sees one correction or the next, and no mixture.
         self._anchor: Anchor | None = None
 
+    @property
+    def boot_id(self) -> str:
+        """Names the boot of the machine."""
+        return self._base.boot_id
+
+    @property
+    def synced(self) -> bool:
+        """Whether it was corrected."""
+        return self._anchor is not None
+
     def tick(self) -> int:
         """A monotonic stamp in nanoseconds."""
         return self._base.tick()
@@ -32,6 +42,6 @@ class SyncedClock:
         """The machine's own clock now, uncorrected, milliseconds since 1970 UTC."""
         return self._base.raw_wall_ms()
 
-    def correct(self, offset_ms: float) -> None:
-        """From now on: the machine's time as it is at this moment, plus `offset_ms`."""
-        self._anchor = Anchor(self._base.tick(), self._base.raw_wall_ms() + offset_ms)
+    def correct(self, tick: int, wall_ms: float) -> None:
+        """From now on: it was `wall_ms` at `tick`."""
+        self._anchor = Anchor(tick, wall_ms)

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import time
+from pathlib import Path
 
 from plexus.adapters.clock.anchor import Anchor
+
+BOOT_ID_FILE = Path("/proc/sys/kernel/random/boot_id")
+
+_this_process = os.urandom(16).hex()
+"""Names the boot where the system does not: ticks of two processes are then not compared."""
 
 
 class SystemClock:
@@ -14,8 +21,19 @@ class SystemClock:
     `raw_wall_ms` shows the step. A correction is ignored; a SyncedClock around this one follows it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, boot_id_file: Path = BOOT_ID_FILE) -> None:
         self._anchor = Anchor(time.monotonic_ns(), self.raw_wall_ms())
+        self._boot_id = _read_boot_id(boot_id_file)
+
+    @property
+    def boot_id(self) -> str:
+        """The kernel's name for this boot; on other systems than Linux one for this process."""
+        return self._boot_id
+
+    @property
+    def synced(self) -> bool:
+        """True: by itself it is the machine's time, and waits for nobody to tell it another."""
+        return True
 
     def tick(self) -> int:
         """A monotonic stamp in nanoseconds."""
@@ -29,5 +47,13 @@ class SystemClock:
         """The machine's own clock now, milliseconds since 1970 UTC."""
         return time.time_ns() / 1e6
 
-    def correct(self, offset_ms: float) -> None:
+    def correct(self, tick: int, wall_ms: float) -> None:
         """Ignored: this is the machine's time and nothing else."""
+
+
+def _read_boot_id(file: Path) -> str:
+    try:
+        named = file.read_text("ascii").strip()
+    except (OSError, ValueError):
+        return _this_process
+    return named or _this_process

@@ -15,11 +15,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from plexus.adapters.filelock import alone
 from plexus.adapters.privatefile import NO_FOLLOW, flush_directory, link_among, make_directory, set_mode
 from plexus.domain.errors import ConfigurationError, ProtocolError
 from plexus.protocol import jsontext
@@ -52,7 +52,7 @@ class SettingsFile:
         with self._faults("be written"):
             self._refuse_links()
             _make_private_directory(self._directory)
-            with _alone(self._directory / LOCK_NAME):
+            with alone(self._directory / LOCK_NAME):
                 before = self.read()
                 after = dict(before)
                 change(after)
@@ -111,28 +111,3 @@ class SettingsFile:
 def _make_private_directory(directory: Path) -> None:
     make_directory(directory)
     set_mode(directory, 0o700)
-
-
-@contextlib.contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """Hold the lock file; the system lets go of it when the process ends, however it ends."""
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | NO_FOLLOW, 0o600)
-    try:
-        set_mode(lock, 0o600)
-        _wait_for_lock(descriptor)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _wait_for_lock(descriptor: int) -> None:
-        msvcrt.locking(descriptor, msvcrt.LK_LOCK, 1)
-
-else:
-    import fcntl
-
-    def _wait_for_lock(descriptor: int) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -1,76 +1,27 @@
 """From an address to a connected socket: names, proxies, TCP and TLS, within one time-out.
 
 websocket-client would do this too, but bounds each step and not the whole, verifies against its own choice of
-certificates, and waits for the whole of the page with which a captive portal answers. It only frames the bytes here.
+certificates, and waits for the whole of the page with which a captive portal answers.
 """
 
 from __future__ import annotations
 
 import base64
+import os
 import socket
+import sys
 import time
 from collections.abc import Callable, Mapping
-from urllib.parse import SplitResult, unquote, urlsplit
-from urllib.request import getproxies, proxy_bypass
+from urllib.parse import unquote, urlsplit
 
 import attrs
 
+from plexus.adapters.loading import loading
+from plexus.adapters.transport.addresses import Address, is_loopback, without_user
 from plexus.adapters.transport.faults import explain, status_hint
-from plexus.adapters.transport.tls import trust
-from plexus.domain.errors import ConfigurationError, TransportError
+from plexus.domain.errors import TransportError
 
 MAX_HEAD_BYTES = 65_536
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-
-
-@attrs.frozen
-class Address:
-    """Where to connect. `secure` is TLS."""
-
-    host: str
-    port: int
-    secure: bool
-
-    def __str__(self) -> str:
-        return f"{self._bracketed()}:{self.port}"
-
-    @property
-    def host_header(self) -> str:
-        """The host as an HTTP request names it: without the port where it is the usual one."""
-        return self._bracketed() if self.port == (443 if self.secure else 80) else str(self)
-
-    def _bracketed(self) -> str:
-        return f"[{self.host}]" if ":" in self.host else self.host
-
-
-def split_address(url: str, schemes: dict[str, str]) -> tuple[SplitResult, Address]:
-    """Take an address apart. `schemes` maps what may be written to what is meant; raises ConfigurationError."""
-    allowed = ", ".join(sorted(schemes))
-    try:
-        parts = urlsplit(url.strip())
-        port, host = parts.port, _ascii_host(parts.hostname or "")
-    except ValueError as exc:
-        raise ConfigurationError(f"the gateway's address {_without_user(url)!r} cannot be read: {exc}") from exc
-    if parts.scheme not in schemes or not host:
-        raise ConfigurationError(
-            f"the gateway's address {_without_user(url)!r} must be {allowed}, with a host, "
-            "such as wss://gateway.plexus.company"
-        )
-    secure = schemes[parts.scheme] in ("wss", "https")
-    return parts, Address(host, port or (443 if secure else 80), secure)
-
-
-def _ascii_host(host: str) -> str:
-    return host if host.isascii() else host.encode("idna").decode()
-
-
-def _without_user(url: str) -> str:
-    return url.rpartition("@")[2]
-
-
-def is_loopback(host: str) -> bool:
-    """Whether this names the machine itself, by the usual names."""
-    return host.lower() in LOOPBACK or host.startswith("127.")
 
 
 class Deadline:
@@ -145,6 +96,12 @@ def dial(address: Address, deadline: Deadline, began: Callable[[socket.socket], 
         raise
 
 
+def reach(address: Address, deadline: Deadline) -> None:
+    """Find out whether anybody listens there, or at the proxy that leads there; raises TransportError if not."""
+    proxy = proxy_for(address)
+    _connect(proxy.address if proxy else address, deadline, lambda _sock: None).close()
+
+
 def _connect(address: Address, deadline: Deadline, began: Callable[[socket.socket], None]) -> socket.socket:
     try:
         found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
@@ -173,6 +130,9 @@ def _connect(address: Address, deadline: Deadline, began: Callable[[socket.socke
 def _secured(
     plain: socket.socket, address: Address, deadline: Deadline, began: Callable[[socket.socket], None]
 ) -> socket.socket:
+    with loading():
+        from plexus.adapters.transport.tls import trust
+
     plain.settimeout(deadline.left())
     # From here on the plain socket is an empty shell, so the other thread must know the new one before it can wait.
     sock = trust().wrap_socket(plain, server_hostname=address.host, do_handshake_on_connect=False)
@@ -199,11 +159,21 @@ class Proxy:
 def proxy_for(address: Address) -> Proxy | None:
     """The proxy that the environment names for this address, None to go there directly; raises TransportError."""
     # This machine is never reached through a proxy: at the proxy, "localhost" is another machine.
-    if is_loopback(address.host) or proxy_bypass(address.host):
+    if is_loopback(address.host) or not _may_name_proxies():
+        return None
+    with loading():
+        from urllib.request import getproxies, proxy_bypass
+
+    if proxy_bypass(address.host):
         return None
     proxies = getproxies()
     url = proxies.get("https" if address.secure else "http") or proxies.get("all")
     return _read_proxy(url) if url else None
+
+
+def _may_name_proxies() -> bool:
+    # Asked before what reads them is loaded, which brings an HTTP client and TLS. Windows and macOS have other places.
+    return sys.platform in ("win32", "darwin") or any(name.lower().endswith("_proxy") for name in os.environ)
 
 
 def _read_proxy(url: str) -> Proxy:
@@ -211,10 +181,10 @@ def _read_proxy(url: str) -> Proxy:
         parts = urlsplit(url if "://" in url else f"http://{url}")
         host, port = parts.hostname, parts.port or 80
     except ValueError as exc:
-        raise TransportError(f"the proxy {_without_user(url)!r} of the environment cannot be read: {exc}") from exc
+        raise TransportError(f"the proxy {without_user(url)!r} of the environment cannot be read: {exc}") from exc
     if parts.scheme != "http" or not host:
         raise TransportError(
-            f"the proxy {_without_user(url)} of the environment cannot be used: the gateway is reached through http:// "
+            f"the proxy {without_user(url)} of the environment cannot be used: the gateway is reached through http:// "
             "proxies only; set HTTPS_PROXY to one, or put the gateway's host into NO_PROXY"
         )
     user, password = unquote(parts.username or ""), unquote(parts.password or "")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import socket
-import ssl
 from collections.abc import Iterator, Mapping
+from typing import Any
+
+from plexus.adapters.transport.tlserrors import tls
 
 _STATUS_HINTS: Mapping[int, str] = {
     401: "something in front of the gateway wants a login: check the address and any proxy's credentials",
@@ -14,6 +16,21 @@ _STATUS_HINTS: Mapping[int, str] = {
     426: "it speaks HTTP and no WebSocket here: check the address, and that the proxy in front passes upgrades on",
     429: "too many connections: it is tried again later",
 }
+
+_CLOCK = "check this machine's clock first: a wrong one makes a good certificate look like this"
+_AUTHORITY = "name the file of the authority that signed it in SSL_CERT_FILE, or check what stands between"
+_HOST = "check the host name in the address: the certificate is for another"
+_CERTIFICATE_HINTS: Mapping[int, str] = {
+    9: _CLOCK,
+    10: f"{_CLOCK}; else the gateway needs a new certificate",
+    18: _AUTHORITY,
+    19: _AUTHORITY,
+    20: _AUTHORITY,
+    21: _AUTHORITY,
+    62: _HOST,
+    64: _HOST,
+}
+"""By OpenSSL's number for what is wrong (`X509_V_ERR_…`)."""
 
 
 def status_hint(status: int) -> str:
@@ -37,24 +54,27 @@ def explain(exc: BaseException, peer: str, timeout: float) -> str:
 
 
 def _known(exc: BaseException, peer: str, timeout: float) -> str | None:
-    if isinstance(exc, ssl.SSLCertVerificationError):
-        return (
-            f"the certificate of {peer} is not accepted: {exc.verify_message}; check this machine's clock and the "
-            "host name, or name the authority's file in SSL_CERT_FILE"
-        )
     if isinstance(exc, socket.gaierror):
         return f"the host of {peer} cannot be found: check the name, and this machine's network and DNS"
     if isinstance(exc, TimeoutError):
         return f"no answer from {peer} within {timeout:g} s: check the network, a firewall, and the address"
-    if isinstance(exc, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
-        return f"the connection to {peer} was cut within TLS: check the network, and that this port speaks TLS"
-    if isinstance(exc, ssl.SSLError):
-        return f"TLS with {peer} failed: {exc.reason or exc}; check that this port speaks TLS (wss, https)"
     if isinstance(exc, ConnectionRefusedError):
         return f"{peer} refuses connections: check that the gateway runs there, and the port"
     if isinstance(exc, (ConnectionResetError, BrokenPipeError, ConnectionAbortedError)):
         return f"the connection to {peer} was cut: check the network, and the gateway's log"
-    return None
+    return _known_to_tls(exc, peer)
+
+
+def _known_to_tls(exc: Any, peer: str) -> str | None:
+    ssl = tls()
+    if ssl is None or not isinstance(exc, ssl.SSLError):
+        return None
+    if isinstance(exc, ssl.SSLCertVerificationError):
+        hint = _CERTIFICATE_HINTS.get(exc.verify_code, "check the host name, and what stands between")
+        return f"the certificate of {peer} is not accepted: {exc.verify_message}; {hint}"
+    if isinstance(exc, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
+        return f"the connection to {peer} was cut within TLS: check the network, and that this port speaks TLS"
+    return f"TLS with {peer} failed: {exc.reason or exc}; check that this port speaks TLS (wss, https)"
 
 
 def _causes(exc: BaseException) -> Iterator[BaseException]:
@@ -63,5 +83,14 @@ def _causes(exc: BaseException) -> Iterator[BaseException]:
     current: BaseException | None = exc
     while current is not None and current not in chain:
         chain.append(current)
-        current = current.__cause__ or current.__context__
+        current = current.__cause__ or _wrapped(current)
     return reversed(chain)
+
+
+def _wrapped(exc: BaseException) -> BaseException | None:
+    """What httpcore was told, which it keeps as its own exception's argument and raises `from None`.
+
+    Never `__context__`: what was being handled meanwhile may be of another connection.
+    """
+    first = exc.args[0] if exc.args else None
+    return first if isinstance(first, BaseException) else None

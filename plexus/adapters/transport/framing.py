@@ -1,24 +1,30 @@
 """WebSocket frames to messages, over a socket that never blocks: reading goes on where it stopped.
 
-websocket-client frames the bytes; whole messages, their limits and the control frames are put together here.
+websocket-client would frame them too, and loads TLS, an HTTP client and OpenSSL for it: 7 MiB, more than all the rest
+of a client that waits for a reading.
 """
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Callable
 from typing import Union
 
 import attrs
-import websocket
-from websocket import ABNF
 
 from plexus.domain.errors import TransportError
 
 READ_BYTES = 65_536
 MAX_CONTROL_BYTES = 125
 NO_STATUS = 1005
+NO_MASK = bytes(4)
 PROTOCOL_ERROR, INVALID_TEXT, TOO_BIG = 1002, 1007, 1009
+
+_CONT, _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0, 1, 2, 8, 9, 10
+_OPCODES = frozenset({_CONT, _TEXT, _BINARY, _CLOSE, _PING, _PONG})
+_NO_CLOSE_CODES = frozenset({1004, NO_STATUS, 1006, 1015})
+"""Reserved: they stand for what no frame can say."""
 
 
 class Nothing(Exception):  # noqa: N818 - no fault: what has arrived does not make a frame yet
@@ -51,26 +57,48 @@ class Pinged:
 Incoming = Union[str, bytes, Closing, Pinged, None]
 
 
-def encode(payload: str | bytes) -> bytes:
-    """A text or binary message as one masked frame."""
+def encode(payload: str | bytes, *, hidden: bool = False) -> bytes:
+    """A text or binary message as one frame. `hidden`: what is written cannot be read on its way, see `_frame`."""
     if isinstance(payload, str):
-        return _frame(payload.encode(), ABNF.OPCODE_TEXT)
-    return _frame(bytes(payload), ABNF.OPCODE_BINARY)
+        return _frame(payload.encode(), _TEXT, hidden=hidden)
+    return _frame(bytes(payload), _BINARY, hidden=hidden)
 
 
 def encode_pong(payload: bytes) -> bytes:
     """The answer to a ping."""
-    return _frame(payload, ABNF.OPCODE_PONG)
+    return _frame(payload, _PONG)
 
 
 def encode_close(code: int) -> bytes:
     """A close frame with a code, or without one when there is none to name."""
-    return _frame(b"" if code == NO_STATUS else struct.pack("!H", code), ABNF.OPCODE_CLOSE)
+    return _frame(b"" if code == NO_STATUS else struct.pack("!H", code), _CLOSE)
 
 
-def _frame(payload: bytes, opcode: int) -> bytes:
-    data: bytes = ABNF.create_frame(payload, opcode).format()
-    return data
+def _frame(payload: bytes, opcode: int, *, hidden: bool = False) -> bytes:
+    """One whole frame from a client, masked (RFC 6455, 5.3).
+
+    The mask keeps whoever chooses a payload from choosing the bytes that a proxy on the way sees. Where nobody is on
+    the way (TLS, or this machine alone) it hides nothing from anybody and costs more than everything else that is
+    done with a message, so the mask is zero there: a mask to the other end like any.
+    """
+    size, first = len(payload), 0x80 | opcode
+    if size < 126:
+        head = struct.pack("!BB", first, 0x80 | size)
+    elif size < 65_536:
+        head = struct.pack("!BBH", first, 0x80 | 126, size)
+    else:
+        head = struct.pack("!BBQ", first, 0x80 | 127, size)
+    if hidden:
+        return b"".join((head, NO_MASK, payload))
+    mask = os.urandom(4)
+    return b"".join((head, mask, _masked(payload, mask)))
+
+
+def _masked(payload: bytes, mask: bytes) -> bytes:
+    # As one number each: three passes over the bytes in C, where any loop in Python would take a hundred.
+    size = len(payload)
+    pattern = int.from_bytes((mask * (size // 4 + 1))[:size], "little")
+    return (int.from_bytes(payload, "little") ^ pattern).to_bytes(size, "little")
 
 
 class FrameReader:
@@ -79,68 +107,98 @@ class FrameReader:
     def __init__(self, read: Callable[[int], bytes], max_message_bytes: int) -> None:
         self._read = read
         self._limit = max_message_bytes
-        # Validating UTF-8 byte by byte in Python is slow; decoding the whole message finds the same faults.
-        self._frames = websocket.WebSocket(skip_utf8_validation=True, enable_multithread=False).frame_buffer
-        self._frames.recv = self._take
-        self._ready, self._taken = b"", 0
+        self._data = bytearray()
         self._opcode = 0
         self._parts: list[bytes] = []
         self._size = 0
 
     def next(self) -> Incoming:
         """The next frame's outcome, None for one that completes no message; raises Nothing or Malformed."""
-        try:
-            frame = self._frames.recv_frame()
-        except websocket.WebSocketException as exc:
-            raise Malformed(f"the gateway sent what is no WebSocket frame: {exc}", PROTOCOL_ERROR) from exc
-        if frame.opcode >= ABNF.OPCODE_CLOSE and len(frame.data) > MAX_CONTROL_BYTES:
-            raise Malformed("the gateway sent a control frame that is too long", PROTOCOL_ERROR)
-        if frame.opcode == ABNF.OPCODE_CLOSE:
-            return _closing(_content(frame))
-        if frame.opcode == ABNF.OPCODE_PING:
-            return Pinged(_content(frame))
-        if frame.opcode == ABNF.OPCODE_PONG:
+        while (frame := self._take()) is None:
+            self._data += self._read(READ_BYTES)
+        opcode, is_last, payload = frame
+        if opcode == _CLOSE:
+            return _closing(payload)
+        if opcode == _PING:
+            return Pinged(payload)
+        if opcode == _PONG:
             return None
-        return self._data(frame)
+        return self._add(opcode, payload, is_last=is_last)
 
-    def _data(self, frame: ABNF) -> str | bytes | None:
-        starts = frame.opcode != ABNF.OPCODE_CONT
+    def _take(self) -> tuple[int, bool, bytes] | None:
+        """The frame at the front: opcode, whether it ends a message, payload; None when it is not whole yet."""
+        data = self._data
+        if len(data) < 2:
+            return None
+        opcode, is_last = data[0] & 0x0F, bool(data[0] & 0x80)
+        _check(data[0], data[1] & 0x7F)
+        found = _length(data)
+        if found is None:
+            return None
+        start, size = found
+        # The announced length is known before any of the payload is kept.
+        if self._size + size > self._limit:
+            raise Malformed(f"the gateway sent a message over the limit of {self._limit} bytes", TOO_BIG)
+        masked = bool(data[1] & 0x80)
+        end = start + 4 * masked + size
+        if len(data) < end:
+            return None
+        payload = bytes(data[end - size : end])
+        if masked:
+            payload = _masked(payload, bytes(data[start : start + 4]))
+        del data[:end]
+        return opcode, is_last, payload
+
+    def _add(self, opcode: int, payload: bytes, *, is_last: bool) -> str | bytes | None:
+        starts = opcode != _CONT
         if starts == bool(self._opcode):
             raise Malformed("the gateway sent the fragments of a message in the wrong order", PROTOCOL_ERROR)
         if starts:
-            self._opcode = frame.opcode
-        if frame.data:  # empty fragments, however many, take no room
-            self._parts.append(_content(frame))
-            self._size += len(frame.data)
-        return self._finish() if frame.fin else None
+            self._opcode = opcode
+        if payload:  # empty fragments, however many, take no room
+            self._parts.append(payload)
+            self._size += len(payload)
+        return self._finish() if is_last else None
 
     def _finish(self) -> str | bytes:
         opcode, payload = self._opcode, b"".join(self._parts)
         self._opcode, self._parts, self._size = 0, [], 0
-        if opcode == ABNF.OPCODE_BINARY:
+        if opcode == _BINARY:
             return payload
         try:
             return payload.decode()
         except UnicodeDecodeError as exc:
             raise Malformed("the gateway sent a text message that is not UTF-8", INVALID_TEXT) from exc
 
-    def _take(self, count: int) -> bytes:
-        # The announced length is known before any of the payload is kept.
-        if self._size + (self._frames.length or 0) > self._limit:
-            raise Malformed(f"the gateway sent a message over the limit of {self._limit} bytes", TOO_BIG)
-        if self._taken == len(self._ready):
-            self._ready, self._taken = self._read(READ_BYTES), 0
-        taken = self._ready[self._taken : self._taken + count]
-        self._taken += len(taken)
-        return taken
+
+def _check(first: int, length: int) -> None:
+    """Refuse a frame by its first byte, and the seven bits that are its length or tell how long that is."""
+    opcode = first & 0x0F
+    if first & 0x70:
+        raise Malformed("the gateway sent what is no WebSocket frame: a reserved bit is set", PROTOCOL_ERROR)
+    if opcode not in _OPCODES:
+        raise Malformed(f"the gateway sent what is no WebSocket frame: there is no opcode {opcode}", PROTOCOL_ERROR)
+    if opcode >= _CLOSE and length > MAX_CONTROL_BYTES:
+        raise Malformed("the gateway sent a control frame that is too long", PROTOCOL_ERROR)
+    if opcode >= _CLOSE and not first & 0x80:
+        raise Malformed("the gateway sent what is no WebSocket frame: a control frame in fragments", PROTOCOL_ERROR)
 
 
-def _content(frame: ABNF) -> bytes:
-    # The library allows itself text here, for frames that it is given to send.
-    return frame.data if isinstance(frame.data, bytes) else frame.data.encode()
+def _length(data: bytearray) -> tuple[int, int] | None:
+    """Where a frame's head ends (before a mask) and how long its payload is; None when that is not there yet."""
+    short = data[1] & 0x7F
+    if short < 126:
+        return 2, short
+    form, start = ("!H", 4) if short == 126 else ("!Q", 10)
+    return (start, struct.unpack(form, data[2:start])[0]) if len(data) >= start else None
 
 
 def _closing(payload: bytes) -> Closing:
-    if len(payload) < 2:
+    if not payload:
         return Closing(NO_STATUS, "")
-    return Closing(struct.unpack("!H", payload[:2])[0], payload[2:].decode("utf-8", "replace"))
+    if len(payload) == 1:
+        raise Malformed("the gateway sent what is no WebSocket frame: a close with half a code", PROTOCOL_ERROR)
+    code = struct.unpack("!H", payload[:2])[0]
+    if not 1000 <= code < 5000 or code in _NO_CLOSE_CODES or 1015 < code < 3000:
+        raise Malformed(f"the gateway sent what is no WebSocket frame: a close with {code} for a code", PROTOCOL_ERROR)
+    return Closing(code, payload[2:].decode("utf-8", "replace"))

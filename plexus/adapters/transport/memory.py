@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 
+from plexus.adapters.transport.inbox import Inbox
 from plexus.domain.errors import TransportClosed, TransportError
 from plexus.ports.transport import Dialect
 from plexus.protocol.messages import HttpAnswer, HttpRequest, Message
@@ -39,6 +40,12 @@ class MemoryTransport:
             raise TypeError(f"the {self._dialect} dialect carries no {type(message).__name__} to a gateway")
         self._open_pipe().put_up(message)
 
+    @property
+    def pending(self) -> int:
+        """Bytes that the peer has not taken, while it is clogged."""
+        pipe = self._pipe
+        return 0 if pipe is None else pipe.pending
+
     def receive(self, timeout: float) -> Message | None:
         """The peer's next message."""
         return self._open_pipe().get_down(timeout)
@@ -47,7 +54,7 @@ class MemoryTransport:
         """Make a `receive` that waits, or the next one, return now."""
         pipe = self._pipe
         if pipe is not None:
-            pipe.wake()
+            pipe.down.wake()
 
     def close(self) -> None:
         """Hang up; the peer still receives what was sent before."""
@@ -86,7 +93,7 @@ class MemoryPeer:
         if not isinstance(message, wanted):
             raise TypeError(f"the {self._dialect} dialect carries no {type(message).__name__} to a device")
         if self._pipe is not None:
-            self._pipe.put_down(message)
+            self._pipe.down.put(message)
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """End the link on purpose; the device receives what was sent before, then TransportClosed."""
@@ -102,6 +109,11 @@ class MemoryPeer:
     def refuse(self, reason: str | None) -> None:
         """From now on `open` fails with this reason; None lets it succeed again."""
         self._refusal = reason
+
+    def clog(self, clogged: bool = True) -> None:
+        """Take nothing from the newest link until told otherwise, as a network that is full; nothing is lost."""
+        if self._pipe is not None:
+            self._pipe.clogged = clogged
 
     @property
     def connected(self) -> bool:
@@ -120,54 +132,49 @@ class MemoryPeer:
 
 
 class _Pipe:
-    """One link: messages up to the gateway, messages down to the device, and how it ended."""
+    """One link: messages up to the gateway, messages down to the device. Both ways end together."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._up: deque[Message] = deque()
-        self._down: deque[Message] = deque()
-        self._end: TransportError | None = None
-        self._woken = False
+        self.up: Inbox[Message] = Inbox()
+        self.down: Inbox[Message] = Inbox()
+        self.clogged = False
+        self._waiting: deque[Message] = deque()
 
     @property
     def ended(self) -> bool:
-        return self._end is not None
+        return self.down.failure is not None
+
+    @property
+    def pending(self) -> int:
+        return sum(_size(message) for message in self._waiting)
 
     def put_up(self, message: Message) -> None:
-        with self._changed:
-            if self._end is not None:
-                raise self._end
-            self._up.append(message)
-            self._changed.notify_all()
+        if self.down.failure is not None:
+            raise self.down.failure
+        self._waiting.append(message)
+        self.write_on()
+
+    def write_on(self) -> None:
+        """Hand over what waits, unless the far end takes nothing."""
+        while self._waiting and not self.clogged:
+            self.up.put(self._waiting.popleft())
 
     def get_up(self, timeout: float) -> Message | None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._up or self._end, timeout)
-            return self._up.popleft() if self._up else None
-
-    def put_down(self, message: Message) -> None:
-        with self._changed:
-            if self._end is None:
-                self._down.append(message)
-                self._changed.notify_all()
-
-    def get_down(self, timeout: float) -> Message | None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._down or self._end or self._woken, timeout)
-            if self._down:
-                return self._down.popleft()
-            if self._end is not None:
-                raise self._end
-            self._woken = False
+        try:
+            return self.up.take(timeout)
+        except TransportError:
             return None
 
-    def wake(self) -> None:
-        with self._changed:
-            self._woken = True
-            self._changed.notify_all()
+    def get_down(self, timeout: float) -> Message | None:
+        self.write_on()
+        return self.down.take(timeout)
 
     def end(self, how: TransportError) -> None:
-        with self._changed:
-            if self._end is None:
-                self._end = how
-                self._changed.notify_all()
+        self.up.end(how)
+        self.down.end(how)
+
+
+def _size(message: Message) -> int:
+    if isinstance(message, str):
+        return len(message.encode())
+    return len(message if isinstance(message, bytes) else message.body)

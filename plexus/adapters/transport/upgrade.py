@@ -7,17 +7,15 @@ status is what tells a person what to check.
 from __future__ import annotations
 
 import base64
-import hashlib
 import os
 import socket
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from plexus._version import __version__
-from plexus.adapters.transport.dialing import Address, Bounded, Deadline
+from plexus.adapters.transport.addresses import USER_AGENT, Address
+from plexus.adapters.transport.dialing import Bounded, Deadline
 from plexus.adapters.transport.faults import explain, status_hint
 from plexus.domain.errors import TransportError
-
-USER_AGENT = f"plexus-python/{__version__}"
+from plexus.protocol.hashing import sha1
 
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _UNQUOTED = "/?&=%:@!$'()*+,;~"
@@ -54,4 +52,4 @@ def upgrade(sock: socket.socket, url: str, address: Address, deadline: Deadline,
 
 def _accepted(nonce: str) -> str:
     """What a WebSocket server answers to this nonce, and nothing else that speaks HTTP would."""
-    return base64.b64encode(hashlib.sha1((nonce + _GUID).encode(), usedforsecurity=False).digest()).decode()
+    return base64.b64encode(sha1((nonce + _GUID).encode()).digest()).decode()

@@ -3,27 +3,59 @@
 from __future__ import annotations
 
 import random
+from array import array
+from collections.abc import Sequence
 from typing import Any
 
+import attrs
+
 from plexus.domain.errors import ProtocolError
-from plexus.domain.point import Row
 from plexus.domain.values import MAX_INT, MIN_INT, Value
 from plexus.ports.codec import Codec
+from plexus.protocol.block import Block
 from plexus.testing.contracts import Contract
 
-T_MS = 1_746_969_660_000
-NOT_ROWS = (b"", b"\x00\xff\xfe", b"null", b"{}", b"[1]", b"[[]]", b'[{"metric":"a"}]', b"plain text")
+T_NS = 1_746_969_660_000_000_000
+US = 1_000
+MS = 1_000_000
+NOT_BLOCKS = (b"", b"\x00\xff\xfe", b"null", b"{}", b"[1]", b"[[]]", b'[{"metric":"a"}]', b"plain text")
+
+Row = tuple[str, int, Value, bool, Any, Any]
+"""One point of a block: metric, time, value, whether it is an event, tags, run."""
+
+
+def rows_of(blocks: Sequence[Block]) -> list[Row]:
+    """The points of blocks, however they are divided."""
+    return [row for block in blocks for row in _rows(block)]
+
+
+def _rows(block: Block) -> list[Row]:
+    columns = (block.metrics(), block.t_ns, block.value, block.events(), block.tag_list(), block.run_ids())
+    return [
+        (metric, t_ns, value, is_event, dict(tags) if tags else None, run_id)
+        for metric, t_ns, value, is_event, tags, run_id in zip(*columns, strict=True)
+    ]
+
+
+def block_of(rows: Sequence[Row]) -> Block:
+    """These points as one block, each column in full."""
+    metrics, times, values, events, tags, run_ids = (
+        map(list, zip(*rows, strict=True)) if rows else ([] for _ in "mtverg")
+    )
+    return Block(metrics, times, values, events, tags, run_ids)
 
 
 def same(left: Any, right: Any) -> bool:
-    """Equality of values in which NaN equals NaN, and true is not 1."""
+    """Equality of values in which NaN equals NaN, neither true nor 1.0 is 1, and -0.0 is not 0.0."""
     if isinstance(left, bool) or isinstance(right, bool):
         return left is right
     if isinstance(left, dict) and isinstance(right, dict):
         return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
     if isinstance(left, (list, tuple)) and isinstance(right, (list, tuple)):
         return len(left) == len(right) and all(same(*pair) for pair in zip(left, right, strict=True))
-    return bool(left == right) or (left != left and right != right)
+    if isinstance(left, (int, float)) and type(left) is not type(right):
+        return False
+    return repr(left) == repr(right) if isinstance(left, float) else bool(left == right)
 
 
 class CodecContract(Contract):
@@ -39,14 +71,20 @@ class CodecContract(Contract):
         assert name.isascii()
         assert name == name.strip().lower()
 
-    def test_no_rows_come_back_as_no_rows(self) -> None:
-        self._comes_back([])
+    def test_no_points_come_back_as_no_points(self) -> None:
+        self._come_back([])
 
     def test_numbers_come_back_exactly(self) -> None:
         self._values_come_back(0, -1, MIN_INT, MAX_INT, 2**53 + 1, 0.1, -0.0, 1e308, 5e-324, 1 / 3)
 
+    def test_whole_numbers_and_fractions_stay_what_they_are(self) -> None:
+        for values in ([1, 2, 3], [1.0, 2.0, 3.0], [1, 2.0, 3]):
+            self._values_come_back(*values)
+
     def test_text_comes_back_whatever_is_in_it(self) -> None:
-        self._values_come_back("", "RUNNING", 'quote " and \\ and /', "line\n\t\0", "Grüße, 東京 \U0001f680", "NaN")
+        self._values_come_back(
+            "", "RUNNING", 'quote " and \\ and /', "line\n\t\0", "Grüße, 東京 \U0001f680", "NaN", "null"
+        )
 
     def test_booleans_stay_booleans(self) -> None:
         self._values_come_back(*(True, False, 1, 0))
@@ -57,56 +95,92 @@ class CodecContract(Contract):
     def test_numbers_that_are_not_finite_come_back(self) -> None:
         self._values_come_back(float("nan"), float("inf"), float("-inf"))
 
+    def test_numbers_that_are_not_finite_come_back_from_among_others(self) -> None:
+        self._values_come_back(1.5, float("nan"), 2.5, "text", float("-inf"))
+
     def test_times_come_back_to_the_microsecond(self) -> None:
-        stamps = (T_MS, T_MS + 0.125, T_MS + 0.001, 0, -1, -1.5, 1, 5_001, 0.25, 999_999_999_999.5)
-        self._comes_back([("a", 1, stamp, None, "metric", None) for stamp in stamps])
+        seconds = (0, -MS, 1_500 * US, MS, 5_001 * MS, 250 * US, 999_999_999_999 * MS + 500 * US, 10**18)
+        stamps = (T_NS, T_NS + 125 * US, T_NS + US, *seconds, -1_500 * US)
+        self._come_back([("a", stamp, 1, False, None, None) for stamp in stamps])
+
+    def test_times_that_are_all_whole_milliseconds_come_back(self) -> None:
+        self._come_back([("a", T_NS + i * MS, 0.5, False, None, None) for i in range(5)])
 
     def test_tags_class_and_run_come_back(self) -> None:
         tags = {f"tag{i}": "wert ä" for i in range(16)}
-        self._comes_back([("a", 1, T_MS, tags, "event", "run-1"), ("b", 2, T_MS, None, "metric", None)])
+        self._come_back([("a", T_NS, 1, True, tags, "run-1"), ("b", T_NS, 2, False, None, None)])
 
-    def test_tags_that_are_empty_come_back_as_none(self) -> None:
+    def test_what_is_the_same_for_all_points_stands_for_each_of_them(self) -> None:
+        for tags, run_id, is_event in (({"k": "v"}, "run-1", True), ({}, "", False), (None, None, False)):
+            block = Block("a.b", [T_NS, T_NS + US], [1.5, 2], is_event, tags, run_id)
+            self._block_comes_back(
+                block, [("a.b", t_ns, v, is_event, tags or None, run_id) for t_ns, v in _pairs(block)]
+            )
+
+    def test_samples_in_an_array_come_back_as_numbers(self) -> None:
+        for code, values in (("d", [0.1, -1e300]), ("f", [0.5, -2.25]), ("q", [-(2**63), 2**63 - 1]), ("B", [0, 255])):
+            times = range(T_NS, T_NS + 2 * MS, MS)
+            block = Block("mic", times, array(code, values))
+            self._block_comes_back(block, [("mic", t_ns, v, False, None, None) for t_ns, v in _pairs(block)])
+
+    def test_samples_that_are_not_finite_come_back(self) -> None:
+        block = Block("mic", array("q", [T_NS, T_NS + US]), array("d", [float("nan"), float("inf")]))
+        self._block_comes_back(block, [("mic", t_ns, v, False, None, None) for t_ns, v in _pairs(block)])
+
+    def test_several_blocks_come_back_in_their_order_and_empty_ones_leave_no_trace(self) -> None:
         codec = self.make()
-        body = codec.encode([("a", 1, T_MS, {}, "metric", None)])
-        assert codec.decode(body) == [("a", 1, T_MS, None, "metric", None)]
+        blocks = [block_of([("a", T_NS + i * (MS + US), i + 0.5, False, None, None)]) for i in range(4)]
+        body = codec.encode([blocks[0], block_of([]), *blocks[1:], Block("a", [], [])])
+        assert same(rows_of(codec.decode(body)), rows_of(blocks))
 
-    def test_the_order_and_the_number_of_rows_stay(self) -> None:
-        self._comes_back([(f"m{i % 7}", i, T_MS + i % 3, None, "metric", None) for i in range(1_000)])
+    def test_the_order_and_the_number_of_points_stay(self) -> None:
+        self._come_back([(f"m{i % 7}", T_NS + i % 3 * MS, i, False, None, None) for i in range(1_000)])
 
-    def test_rows_at_random_come_back(self) -> None:
-        dice = random.Random(20_251_124)  # noqa: S311 - the same rows at every run
-        self._comes_back([_any_row(dice) for _ in range(500)])
+    def test_points_at_random_come_back(self) -> None:
+        dice = random.Random(20_251_124)  # noqa: S311 - the same points at every run
+        self._come_back([_any_row(dice) for _ in range(500)])
 
-    def test_the_same_rows_give_the_same_bytes(self) -> None:
+    def test_the_same_points_give_the_same_bytes(self) -> None:
         codec = self.make()
-        rows: list[Row] = [("a", {"x": 1, "y": [2]}, T_MS, {"k": "v"}, "metric", None)]
-        assert codec.encode(rows) == codec.encode(list(rows))
+        rows: list[Row] = [("a", T_NS, {"x": 1, "y": [2]}, False, {"k": "v"}, None)]
+        assert codec.encode([block_of(rows)]) == codec.encode([block_of(list(rows))])
 
-    def test_encoding_leaves_the_rows_as_they_were(self) -> None:
+    def test_encoding_leaves_the_block_as_it_was(self) -> None:
         value: dict[str, Any] = {"x": [1, 2]}
         tags = {"k": "v"}
-        self.make().encode([("a", value, T_MS, tags, "metric", None)])
-        assert value == {"x": [1, 2]}
-        assert tags == {"k": "v"}
+        block = block_of([("a", T_NS, value, False, tags, None)])
+        before = attrs.asdict(block)
+        self.make().encode([block])
+        assert attrs.asdict(block) == before
+        assert (value, tags) == ({"x": [1, 2]}, {"k": "v"})
 
-    def test_bytes_that_are_no_rows_are_refused_with_a_protocol_error(self) -> None:
+    def test_bytes_that_are_no_points_are_refused_with_a_protocol_error(self) -> None:
         codec = self.make()
-        for body in NOT_ROWS:
-            assert _refuses(codec, body), f"{body!r} was taken for rows"
+        for body in NOT_BLOCKS:
+            assert _refuses(codec, body), f"{body!r} was taken for points"
 
     def test_a_body_that_was_cut_is_refused_with_a_protocol_error(self) -> None:
         codec = self.make()
-        body = codec.encode([("a", "text", T_MS, {"k": "v"}, "metric", "run-1")])
+        body = codec.encode([block_of([("a", T_NS, "text", False, {"k": "v"}, "run-1")])])
         for length in range(len(body)):
-            assert _refuses(codec, body[:length]), f"the first {length} of {len(body)} bytes were taken for rows"
+            assert _refuses(codec, body[:length]), f"the first {length} of {len(body)} bytes were taken for points"
 
     def _values_come_back(self, *values: Value) -> None:
-        self._comes_back([("a.b", value, T_MS, None, "metric", None) for value in values])
+        self._come_back([("a.b", T_NS, value, False, None, None) for value in values])
+        for value in values:
+            self._come_back([("a.b", T_NS, value, False, None, None)])
 
-    def _comes_back(self, rows: list[Row]) -> None:
+    def _come_back(self, rows: list[Row]) -> None:
+        self._block_comes_back(block_of(rows), rows)
+
+    def _block_comes_back(self, block: Block, rows: list[Row]) -> None:
         codec = self.make()
-        back = codec.decode(codec.encode(rows))
+        back = rows_of(codec.decode(codec.encode([block])))
         assert same(back, rows), f"{rows!r} came back as {back!r}"
+
+
+def _pairs(block: Block) -> list[tuple[int, Value]]:
+    return list(zip(block.t_ns, block.value, strict=True))
 
 
 def _refuses(codec: Codec, body: bytes) -> bool:
@@ -120,8 +194,8 @@ def _refuses(codec: Codec, body: bytes) -> bool:
 def _any_row(dice: random.Random) -> Row:
     tags = {f"t{i}": str(i) for i in range(dice.randrange(4))} or None
     run_id = f"run-{dice.randrange(3)}" if dice.random() < 0.3 else None
-    stamp = T_MS + round(dice.random() * 1e6, 3)
-    return (f"m{dice.randrange(20)}", _any_value(dice, 0), stamp, tags, dice.choice(("metric", "event")), run_id)
+    stamp = T_NS + dice.randrange(10**9) * US
+    return (f"m{dice.randrange(20)}", stamp, _any_value(dice, 0), dice.random() < 0.5, tags, run_id)
 
 
 def _any_value(dice: random.Random, depth: int) -> Value:

@@ -7,14 +7,22 @@ from contextlib import contextmanager
 
 import attrs
 
-from plexus.domain.errors import DeliveryError
-from plexus.domain.run import Run
+from plexus.domain.errors import ApiError, DeliveryError
+from plexus.domain.run import Criterion, Run
 from plexus.ports.runs import RunRegistry
 from plexus.testing.contracts import Contract
 
 STARTED = Run("thermal/001", "thermal/001", "rig-01", "running", 1_746_969_660_000.0, tags={"chamber": "B"})
 COMPLETED = attrs.evolve(STARTED, status="completed", ended_ms=1_746_969_720_500.0)
 ABORTED = attrs.evolve(COMPLETED, status="aborted")
+
+NEWER = attrs.evolve(
+    STARTED,
+    run_id="",
+    name="hotfire-03",
+    metadata={"operator": "kt"},
+    pass_criteria=(Criterion("motor.temp_c", "<", 85.0, "stays cool"),),
+)
 
 
 class RunsContract(Contract):
@@ -84,6 +92,53 @@ class RunsContract(Contract):
             registry.announce(other)
             registry.announce(COMPLETED)
             assert self.known(registry) == [COMPLETED, other]
+
+    def test_a_run_that_is_opened_gets_an_id_and_arrives_whole(self) -> None:
+        with self.registry() as registry:
+            run_id = registry.open(NEWER)
+            assert run_id
+            assert self.known(registry) == [attrs.evolve(NEWER, run_id=run_id)]
+
+    def test_two_runs_of_one_name_are_two(self) -> None:
+        later = attrs.evolve(NEWER, started_ms=NEWER.started_ms + 60_000.0)
+        with self.registry() as registry:
+            assert registry.open(NEWER) != registry.open(later)
+
+    def test_a_run_that_was_opened_ends_and_is_judged(self) -> None:
+        with self.registry() as registry:
+            run_id = registry.open(NEWER)
+            ended = attrs.evolve(NEWER, run_id=run_id, status="aborted", ended_ms=COMPLETED.ended_ms)
+            for _ in range(2):
+                result = registry.end(ended)
+                assert result is not None
+                assert result["passed"] is False
+                assert [each["metric"] for each in result["criteria_results"]] == ["motor.temp_c"]
+            assert self.known(registry) == [ended]
+
+    def test_a_run_without_criteria_has_no_judgement(self) -> None:
+        plain = attrs.evolve(NEWER, pass_criteria=())
+        with self.registry() as registry:
+            run_id = registry.open(plain)
+            ended = attrs.evolve(plain, run_id=run_id, status="completed", ended_ms=COMPLETED.ended_ms)
+            assert registry.end(ended) is None
+
+    def test_a_run_that_nobody_opened_cannot_be_ended(self) -> None:
+        with self.registry() as registry:
+            try:
+                registry.end(attrs.evolve(COMPLETED, run_id="nobody-opened-it"))
+            except ApiError:
+                return
+        raise AssertionError("ending a run that nobody opened raised no ApiError")
+
+    def test_what_cannot_be_opened_or_ended_is_a_delivery_error(self) -> None:
+        with self.registry() as registry:
+            self.cut_off(registry)
+            for tell in (registry.open, registry.end):
+                try:
+                    tell(NEWER)
+                except DeliveryError:
+                    continue
+                raise AssertionError(f"{tell.__name__} into the void raised no DeliveryError")
 
     def test_what_cannot_be_delivered_is_a_delivery_error(self) -> None:
         with self.registry() as registry:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
@@ -14,6 +15,9 @@ from plexus.protocol.messages import HttpAnswer, HttpRequest, Message
 from plexus.testing.contracts import Contract
 
 PATIENCE_S = 10.0
+UNREAD, LARGE_WORDS = 24, 128 * 1024
+"""Messages of half a megabyte, more together than the buffers between two ends hold."""
+
 SECRET = "plx_contract_0123456789abcdef0123456789abcdef"  # noqa: S105 - a canary, to be found in no error
 
 T = TypeVar("T")
@@ -105,6 +109,33 @@ class TransportContract(Contract):
             _within(lambda: transport.send(_up(transport, 0)))
             _within(lambda: transport.send(_up(transport, 1)))
             assert _same(_up(transport, 0), peer.receive(PATIENCE_S))
+
+    def test_send_does_not_wait_for_the_network_and_what_waits_arrives_whole_and_in_order(self) -> None:
+        with self.link() as (transport, peer):
+            sent = [_large(transport, number) for number in range(UNREAD)]
+            _within(lambda: _send_all(transport, sent))
+            reader = _Background(lambda: _all_received(peer, sent, lambda number: _down(transport, number)))
+            _drain(transport)
+            assert reader.result() is True
+
+    def test_nothing_is_pending_before_the_first_message_and_after_all_were_taken(self) -> None:
+        with self.link() as (transport, peer):
+            assert transport.pending == 0
+            sent = [_large(transport, number) for number in range(UNREAD)]
+            _send_all(transport, sent)
+            reader = _Background(lambda: _all_received(peer, sent, lambda number: _down(transport, number)))
+            _drain(transport)
+            left = transport.pending
+            # Whether they came as they were sent is another test's question; nobody may be left waiting, though.
+            reader.end()
+            assert left == 0
+
+    def test_nothing_is_pending_without_a_link(self) -> None:
+        with self.link() as (transport, _peer):
+            for number in range(UNREAD):
+                transport.send(_large(transport, number))
+            transport.close()
+            assert transport.pending == 0
 
     def test_receive_gives_none_when_nothing_comes(self) -> None:
         with self.link() as (transport, _peer):
@@ -249,6 +280,32 @@ def _down(transport: Transport, number: int) -> Message:
     return HttpAnswer(200, {"x-number": str(number)}, f'{{"answer":{number}}}'.encode())
 
 
+def _large(transport: Transport, number: int) -> Message:
+    body = number.to_bytes(4, "big") * LARGE_WORDS
+    return body if transport.dialect == "socket" else HttpRequest("POST", "/ingest", {"x-number": str(number)}, body)
+
+
+def _send_all(transport: Transport, messages: Sequence[Message]) -> None:
+    for message in messages:
+        transport.send(message)
+
+
+def _all_received(peer: FarEnd, sent: Sequence[Message], answer: Callable[[int], Message]) -> bool:
+    """Whether all of these arrive; each is answered, since the next request waits for that."""
+    for number, message in enumerate(sent):
+        if not _same(message, peer.receive(PATIENCE_S)):
+            return False
+        peer.send(answer(number))
+    return True
+
+
+def _drain(transport: Transport) -> None:
+    """Give what waits the chance to go out, for a while."""
+    end = time.monotonic() + PATIENCE_S
+    while transport.pending and time.monotonic() < end:
+        _within(lambda: transport.receive(0.01))
+
+
 def _ups(transport: Transport) -> list[Message]:
     bodies = [b"", b"\x00\xff\x80", bytes(range(256)) * 1_024]
     if transport.dialect == "socket":
@@ -312,7 +369,12 @@ class _Background:
     def __init__(self, call: Callable[[], object]) -> None:
         self.started = threading.Event()
         self._outcome: queue.Queue[tuple[object, BaseException | None]] = queue.Queue()
-        threading.Thread(target=self._run, args=(call,), name="contract", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, args=(call,), name="contract", daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        """Wait for the call to return, whatever came of it."""
+        self._thread.join(2 * PATIENCE_S)
 
     def result(self) -> object:
         """What the call returned; raises what it raised, and AssertionError when it does not return."""

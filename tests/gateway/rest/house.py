@@ -15,8 +15,9 @@ from plexus.adapters.store.memory import MemoryStore
 from plexus.domain.command import CommandCall
 from plexus.domain.values import Value
 from plexus.gateway.asgi import Receive, Scope, Send
+from plexus.gateway.commands import Devices, Order
 from plexus.gateway.committer import Committer
-from plexus.gateway.core import Core, Devices, Presence
+from plexus.gateway.core import Core, Presence
 from plexus.gateway.rest import build_rest
 from plexus.ports.keyring import SCOPES, KeyInfo
 from plexus.ports.store import Store, Submission
@@ -37,8 +38,9 @@ class Link:
     def __init__(self) -> None:
         self.calls: list[CommandCall] = []
 
-    def call(self, call: CommandCall) -> bool:
-        self.calls.append(call)
+    def call(self, order: Order) -> bool:
+        assert isinstance(order, CommandCall)
+        self.calls.append(order)
         return True
 
 

@@ -12,8 +12,8 @@ COMMANDS = "/v1/sources/rig/commands"
 def test_a_command_reaches_the_device_that_is_connected(house: House) -> None:
     link = house.connect("rig")
     answer = house.request("POST", COMMANDS, json={"command": "reboot", "params": {"delay_s": 3}})
-    assert (answer.status_code, answer.json()) == (200, {"queued": True})
     (call,) = link.calls
+    assert (answer.status_code, answer.json()) == (200, {"queued": True, "run_id": call.call_id})
     assert (call.command, call.params) == ("reboot", {"delay_s": 3})
 
 
@@ -27,7 +27,7 @@ def test_params_may_be_missing_or_null(house: House) -> None:
 def test_a_command_for_a_device_that_is_offline_is_not_queued(house: House) -> None:
     house.stored("rig", "t", 1)
     answer = house.request("POST", COMMANDS, json={"command": "reboot"})
-    assert (answer.status_code, answer.json()) == (200, {"queued": False})
+    assert (answer.status_code, answer.json()) == (200, {"queued": False, "run_id": None})
 
 
 def test_a_command_for_an_unknown_source_is_not_found(house: House) -> None:

@@ -1,92 +1,64 @@
-"""What every buffer must do."""
+"""Keeping batches: their order, their content, the bound."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import attrs
 
-from plexus.ports.buffer import Buffer
-from plexus.protocol.batch import Batch, digest_of
-from plexus.testing.contracts import Contract
-
-BOUND = 1_000
-"""How many points `make` must allow."""
-
-STREAM, OTHER = "0123456789abcdef" * 2, "fedcba9876543210" * 2
-
-
-def a_batch(n: int, count: int = 10, stream: str = STREAM, body: bytes | None = None) -> Batch:
-    """A batch whose content follows from its name."""
-    content = body if body is not None else f'[{{"metric":"m.{n}","value":{n}}}]'.encode() * count
-    needs = frozenset({"any_metric", "precision"}) if n % 2 else frozenset()
-    return Batch(
-        stream, n, count, content, digest_of(content), needs, 1_746_969_660_000.25 + n, 1_746_969_660_999.5 + n
-    )
+from plexus.domain.loss import Loss
+from plexus.protocol.batch import Unsynced
+from plexus.testing.contracts.buffer.batches import (
+    BOUND,
+    OTHER,
+    STREAM,
+    WithBuffer,
+    a_batch,
+    a_declaration,
+    every,
+    eviction,
+    record,
+    same,
+)
 
 
-def same(left: Sequence[Batch], right: Sequence[Batch]) -> bool:
-    """Whether these are the same batches in the same order, to the last byte."""
-    return [_facts(batch) for batch in left] == [_facts(batch) for batch in right]
-
-
-def _facts(batch: Batch) -> tuple[object, ...]:
-    return (
-        batch.stream,
-        batch.n,
-        batch.count,
-        batch.body,
-        batch.digest,
-        batch.needs,
-        float(batch.first_ms),
-        float(batch.last_ms),
-    )
-
-
-def _all(buffer: Buffer) -> list[Batch]:
-    return buffer.oldest(0, 1_000_000)
-
-
-class BufferContract(Contract):
-    """Override `make` to return a fresh, empty buffer bounded to BOUND points."""
-
-    def make(self) -> Buffer:
-        """A fresh, empty buffer."""
-        raise NotImplementedError(f"{type(self).__name__} must say how to make its buffer")
-
-    @contextmanager
-    def buffer(self) -> Iterator[Buffer]:
-        """A fresh buffer, disposed of after the test."""
-        made = self.make()
-        try:
-            yield made
-        finally:
-            self.dispose(made)
+class KeepingContract(WithBuffer):
+    """What is kept comes back, in order and whole, up to the bound."""
 
     # --- keeping --------------------------------------------------------------------------------------------
 
     def test_a_fresh_buffer_is_empty(self) -> None:
         with self.buffer() as buffer:
             assert buffer.points == 0
-            assert _all(buffer) == []
+            assert every(buffer) == []
 
     def test_batches_come_back_whole_and_in_the_order_they_went_in(self) -> None:
         with self.buffer() as buffer:
             kept = [a_batch(n, stream=stream) for n in (3, 1, 2) for stream in (OTHER, STREAM)]
             assert buffer.append(kept[:2]) == []
             assert buffer.append(kept[2:]) == []
-            assert same(_all(buffer), kept)
+            assert same(every(buffer), kept)
+
+    def test_every_fact_of_a_batch_comes_back(self) -> None:
+        with self.buffer() as buffer:
+            rare = [
+                attrs.evolve(a_batch(1), unsynced=Unsynced("a-boot", 1234.5)),
+                attrs.evolve(a_batch(2), unsynced=Unsynced("b", -0.125, b"\x00\xff\x80")),
+                attrs.evolve(a_batch(3), losses=(Loss("malformed", 3, 1.5, 2.5), Loss("non_finite", 1))),
+                a_declaration(4, Loss("rate_limited", 7, None, 9.25)),
+            ]
+            buffer.append(rare)
+            assert same(every(buffer), rare)
 
     def test_a_body_of_any_bytes_comes_back(self) -> None:
         with self.buffer() as buffer:
             bodies = [b"", b"x", bytes(range(256)), bytes(100_000), "wärme ☃".encode() * 50]
             kept = [a_batch(n, body=body) for n, body in enumerate(bodies, start=1)]
             buffer.append(kept)
-            assert same(_all(buffer), kept)
+            assert same(every(buffer), kept)
 
     def test_the_highest_number_comes_back(self) -> None:
         with self.buffer() as buffer:
             buffer.append([a_batch(2**53)])
-            assert _all(buffer)[0].n == 2**53
+            assert every(buffer)[0].n == 2**53
 
     def test_points_are_the_points_kept(self) -> None:
         with self.buffer() as buffer:
@@ -104,19 +76,19 @@ class BufferContract(Contract):
         with self.buffer() as buffer:
             buffer.append(a_batch(n) for n in (1, 2))
             buffer.release(a_batch(n) for n in (1,))
-            assert [batch.n for batch in _all(buffer)] == [2]
+            assert [batch.n for batch in every(buffer)] == [2]
 
     def test_a_name_that_is_kept_is_not_appended_again(self) -> None:
         with self.buffer() as buffer:
             buffer.append([a_batch(1), a_batch(1), a_batch(2)])
             assert buffer.append([a_batch(1)]) == []
-            assert [batch.n for batch in _all(buffer)] == [1, 2]
+            assert [batch.n for batch in every(buffer)] == [1, 2]
             assert buffer.points == 20
 
     def test_the_same_number_in_another_stream_is_another_batch(self) -> None:
         with self.buffer() as buffer:
             buffer.append([a_batch(1), a_batch(1, stream=OTHER)])
-            assert len(_all(buffer)) == 2
+            assert len(every(buffer)) == 2
 
     # --- looking --------------------------------------------------------------------------------------------
 
@@ -149,14 +121,14 @@ class BufferContract(Contract):
         with self.buffer() as buffer:
             buffer.append([a_batch(n) for n in (1, 2, 3)])
             buffer.release([a_batch(2)])
-            assert [batch.n for batch in _all(buffer)] == [1, 3]
+            assert [batch.n for batch in every(buffer)] == [1, 3]
             assert buffer.points == 20
 
     def test_releasing_goes_by_stream_and_number(self) -> None:
         with self.buffer() as buffer:
             buffer.append([a_batch(1), a_batch(1, stream=OTHER)])
             buffer.release([a_batch(1, stream=OTHER)])
-            assert [batch.stream for batch in _all(buffer)] == [STREAM]
+            assert [batch.stream for batch in every(buffer)] == [STREAM]
 
     def test_releasing_what_is_not_there_is_passed_over(self) -> None:
         with self.buffer() as buffer:
@@ -170,7 +142,7 @@ class BufferContract(Contract):
             kept = [a_batch(n, count=1) for n in range(1, 901)]
             buffer.append(kept)
             buffer.release(kept[:899])
-            assert [batch.n for batch in _all(buffer)] == [900]
+            assert [batch.n for batch in every(buffer)] == [900]
             assert buffer.points == 1
 
     def test_what_was_released_can_be_appended_again_as_the_newest(self) -> None:
@@ -178,7 +150,7 @@ class BufferContract(Contract):
             buffer.append([a_batch(1), a_batch(2)])
             buffer.release([a_batch(1)])
             buffer.append([a_batch(1)])
-            assert [batch.n for batch in _all(buffer)] == [2, 1]
+            assert [batch.n for batch in every(buffer)] == [2, 1]
             assert buffer.points == 20
 
     # --- the bound ------------------------------------------------------------------------------------------
@@ -193,7 +165,7 @@ class BufferContract(Contract):
             kept = [a_batch(n, count=BOUND // 10) for n in range(1, 11)]
             buffer.append(kept)
             assert same(buffer.append([a_batch(11, count=BOUND // 10 + 1)]), kept[:2])
-            assert [batch.n for batch in _all(buffer)] == [3, 4, 5, 6, 7, 8, 9, 10, 11]
+            assert [batch.n for batch in every(buffer)] == [3, 4, 5, 6, 7, 8, 9, 10, 11]
             assert buffer.points == BOUND - BOUND // 10 + 1
 
     def test_what_is_released_makes_room_of_its_own(self) -> None:
@@ -217,7 +189,49 @@ class BufferContract(Contract):
             buffer.append(kept[:1])
             assert same(buffer.append(kept[1:]), kept)
             assert buffer.points == 0
-            assert _all(buffer) == []
+            assert every(buffer) == []
+
+    def test_one_that_is_spared_makes_room_all_the_same(self) -> None:
+        with self.buffer() as buffer:
+            kept = [a_batch(n, count=BOUND // 2) for n in (1, 2)]
+            buffer.append(kept)
+            assert same(buffer.append([a_batch(3, count=1)], spared=kept), kept[:1])
+
+    # --- other content --------------------------------------------------------------------------------------
+
+    def test_a_rewritten_batch_has_the_new_content_in_the_old_place(self) -> None:
+        with self.buffer() as buffer:
+            buffer.append([a_batch(n) for n in (1, 2, 3)])
+            buffer.oldest(0, 3)
+            other = attrs.evolve(a_batch(2, body=b"[other]"), first_ms=7.5, unsynced=None)
+            buffer.rewrite([other])
+            assert same(every(buffer), [a_batch(1), other, a_batch(3)])
+            assert buffer.points == 30
+
+    def test_rewriting_what_is_not_there_is_passed_over(self) -> None:
+        with self.buffer() as buffer:
+            buffer.append([a_batch(1), a_batch(2), a_batch(3, stream=OTHER)])
+            buffer.release([a_batch(2)])
+            buffer.rewrite([a_batch(2, body=b"[]"), a_batch(3, body=b"[]"), a_batch(1, body=b"[1]")])
+            assert same(every(buffer), [a_batch(1, body=b"[1]"), a_batch(3, stream=OTHER)])
+
+    def test_replacing_keeps_the_new_at_the_young_end_and_forgets_the_old(self) -> None:
+        with self.buffer() as buffer:
+            buffer.append([a_batch(n) for n in (1, 2, 3)])
+            buffer.oldest(0, 3)
+            together = a_batch(1, count=20, stream=OTHER)
+            assert buffer.replace([a_batch(1), a_batch(2), a_batch(9)], [together]) == []
+            assert same(every(buffer), [a_batch(3), together])
+            assert buffer.points == 30
+            assert record(buffer) == []
+
+    def test_what_must_make_room_for_a_replacement_is_returned_and_on_the_record(self) -> None:
+        with self.buffer() as buffer:
+            kept = [a_batch(n, count=BOUND // 4) for n in (1, 2, 3, 4)]
+            buffer.append(kept)
+            larger = a_batch(1, count=BOUND // 4 + 1, stream=OTHER)
+            assert same(buffer.replace([kept[3]], [larger]), kept[:1])
+            assert record(buffer) == [eviction(1, BOUND // 4)]
 
     # --- the end --------------------------------------------------------------------------------------------
 
@@ -225,63 +239,3 @@ class BufferContract(Contract):
         with self.buffer() as buffer:
             buffer.close()
             buffer.close()
-
-
-class DurableBufferContract(BufferContract):
-    """For buffers that outlive their process; override `reopen` too."""
-
-    def reopen(self, buffer: Buffer) -> Buffer:
-        """Another buffer over what this one, which is closed, has kept."""
-        raise NotImplementedError(f"{type(self).__name__} must say how to open what a closed buffer kept")
-
-    @contextmanager
-    def reopened(self, buffer: Buffer) -> Iterator[Buffer]:
-        """Close it and open what it kept."""
-        buffer.close()
-        again = self.reopen(buffer)
-        try:
-            yield again
-        finally:
-            self.dispose(again)
-
-    def test_it_says_that_it_is_durable(self) -> None:
-        with self.buffer() as buffer:
-            assert buffer.durable
-
-    def test_what_is_kept_is_there_after_a_restart(self) -> None:
-        with self.buffer() as buffer:
-            kept = [a_batch(n, stream=stream) for n in (2, 1) for stream in (OTHER, STREAM)]
-            buffer.append(kept)
-            with self.reopened(buffer) as again:
-                assert same(_all(again), kept)
-                assert again.points == 40
-
-    def test_what_was_released_is_not_there_after_a_close(self) -> None:
-        with self.buffer() as buffer:
-            buffer.append([a_batch(n) for n in (1, 2, 3)])
-            buffer.release([a_batch(2)])
-            with self.reopened(buffer) as again:
-                assert [batch.n for batch in _all(again)] == [1, 3]
-                assert again.points == 20
-
-    def test_the_order_goes_on_after_a_restart(self) -> None:
-        with self.buffer() as buffer:
-            buffer.append([a_batch(n) for n in (5, 6)])
-            buffer.release([a_batch(6)])
-            with self.reopened(buffer) as again:
-                again.append([a_batch(1)])
-                assert [batch.n for batch in _all(again)] == [5, 1]
-
-    def test_a_name_that_is_kept_is_known_after_a_restart(self) -> None:
-        with self.buffer() as buffer:
-            buffer.append([a_batch(1)])
-            with self.reopened(buffer) as again:
-                again.append([a_batch(1)])
-                assert again.points == 10
-
-    def test_the_bound_holds_after_a_restart(self) -> None:
-        with self.buffer() as buffer:
-            kept = [a_batch(1, count=BOUND // 2), a_batch(2, count=BOUND // 2)]
-            buffer.append(kept)
-            with self.reopened(buffer) as again:
-                assert same(again.append([a_batch(3, count=1)]), kept[:1])

@@ -1,0 +1,1 @@
+"""Where batches go that a gateway refused for good: a file, memory."""
