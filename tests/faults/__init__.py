@@ -1,0 +1,1 @@
+"""What real processes, sockets and disks do to the promise, judged from outside (docs/explanation/delivery.md)."""
