@@ -1,4 +1,4 @@
-"""Run the benchmarks and write their tables: `python -m bench [send-cost] [delivered] [gateway-ingest] [--runs N]`."""
+"""Run the benchmarks and write their tables: `python -m bench [NAME…] [--runs N]`; all of them write the docs' page."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 
-from bench import delivered, gateway_ingest, send_cost
+from bench import delivered, gateway_ingest, outage, send_cost, spool, weight, wire
 from bench.figures import RUNS, machine
 from bench.house import House, gateway
 
@@ -16,6 +16,10 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "benchmar
 BENCHMARKS: dict[str, tuple[str, Callable[[House, Path, int], str]]] = {
     "send-cost": ("What `send()` costs the caller", send_cost.run),
     "delivered": ("From `send()` to stored", delivered.run),
+    "wire": ("What goes over the socket", wire.run),
+    "outage": ("Without a gateway", outage.run),
+    "weight": ("What a client weighs that has nothing to do", weight.run),
+    "spool": ("The spool on disk", spool.run),
     "gateway-ingest": ("What the gateway takes", gateway_ingest.run),
 }
 

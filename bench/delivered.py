@@ -8,25 +8,37 @@ from pathlib import Path
 from bench.figures import RUNS, median, table
 from bench.house import Client, House, Measurement, ours, peer
 
-COUNT = 200_000
+COUNT = 300_000
+STEADY = 100_000
 
 
 def run(house: House, folder: Path, runs: int = RUNS, count: int = COUNT) -> str:
     """Measure and return a Markdown table."""
-    clients = {"plexus": ours(count + 10), "peer": peer(folder / "peers", count + 10)}
-    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in clients}
+    clients = {
+        "columnar": ours(count + 10),
+        "json": ours(count + 10, codec="json"),
+        "peer": peer(folder / "peers", count + 10),
+    }
+    taken: dict[str, list[tuple[float, float, float]]] = {name: [] for name in clients}
     for turn in range(runs):
         for name, client in clients.items():
-            taken[name].append(_one(house, client, f"delivered-{name}-{turn}", folder, count))
+            rate, cpu = _one(house, client, f"delivered-{name}-{turn}", folder, count)
+            taken[name].append((rate, cpu, _steady(house, client, f"steady-{name}-{turn}", folder)))
     rows = [
         [
             client.name,
-            f"{median([rate for rate, _cpu in taken[name]]):,.0f}",
-            f"{median([cpu for _rate, cpu in taken[name]]):.2f}",
+            f"{_middle(taken[name], 0):,.0f}",
+            f"{_middle(taken[name], 1):.2f}",
+            f"{_middle(taken[name], 2):.2f}",
         ]
         for name, client in clients.items()
     ]
-    return table(["client", "points/s, stored and durable", "client CPU, µs a point"], rows)
+    head = ["client", "points/s, stored and durable", "client CPU, µs a point", "the same at 25,000 points/s"]
+    return table(head, rows)
+
+
+def _middle(taken: list[tuple[float, float, float]], column: int) -> float:
+    return median([item[column] for item in taken])
 
 
 def _one(house: House, client: Client, source_id: str, folder: Path, count: int) -> tuple[float, float]:
@@ -35,7 +47,21 @@ def _one(house: House, client: Client, source_id: str, folder: Path, count: int)
     stored_at = house.wait_for(source_id, "load.value", count - 1)
     work.proceed()
     result = work.result()
-    stored = house.count(source_id, "load.value")
+    _check(house, client, source_id, "load.value", count)
+    return count / (stored_at - times["started"]), result["cpu_s"] / count * 1e6
+
+
+def _steady(house: House, client: Client, source_id: str, folder: Path) -> float:
+    work = Measurement(house, client, source_id, folder / "work", measure="steady", count=STEADY)
+    work.line()
+    house.wait_for(source_id, "imu.channel9", (STEADY - 1) * 0.5)
+    work.proceed()
+    result = work.result()
+    _check(house, client, source_id, "imu.channel9", STEADY // 10)
+    return float(result["cpu_s"]) / STEADY * 1e6
+
+
+def _check(house: House, client: Client, source_id: str, metric: str, count: int) -> None:
+    stored = house.count(source_id, metric)
     if stored != count:
         raise AssertionError(f"{client.name}: {count} sent, {stored} stored")
-    return count / (stored_at - times["started"]), result["cpu_s"] / count * 1e6

@@ -68,7 +68,7 @@ def gateway(folder: Path) -> Iterator[House]:
         "PYTHONUNBUFFERED": "1",
     }
     command = [
-        *_pinned(GATEWAY_CORE),
+        *pinned(GATEWAY_CORE),
         str(Path(sys.executable).with_name("plexus")),
         "serve",
         "--port",
@@ -93,7 +93,8 @@ def _url_of(process: subprocess.Popen[str]) -> str:
     raise RuntimeError("the gateway ended before it said its address")
 
 
-def _pinned(core: int) -> list[str]:
+def pinned(core: int) -> list[str]:
+    """What to put before a command so that it stays on one core, where the system can do that."""
     return ["taskset", "-c", str(core)] if sys.platform == "linux" and (os.cpu_count() or 1) > 1 else []
 
 
@@ -105,11 +106,13 @@ class Client:
     python: Path
     batch: dict[str, Any] | None = None
     arguments: dict[str, Any] = attrs.field(factory=dict)
+    codec: str = ""
 
 
-def ours(count: int) -> Client:
-    """This checkout's client with room for `count` points."""
-    return Client("Plexus (this checkout), `send`", Path(sys.executable), None, {"max_buffer_size": count})
+def ours(count: int, *, codec: str = "") -> Client:
+    """This checkout's client with room for `count` points; `codec` is "json", or "" for what it agrees on."""
+    name = f"Plexus (this checkout), `send`{', JSON' if codec else ''}"
+    return Client(name, Path(sys.executable), None, {"max_buffer_size": count}, codec)
 
 
 def peer(folder: Path, count: int) -> Client:
@@ -124,7 +127,7 @@ def peer_send(folder: Path, count: int) -> Client:
 
 
 class Measurement:
-    """One worker process: warmed up when made, told to go on by `proceed`."""
+    """One worker process: warmed up when made (but for `warm=False`), told to go on by `proceed`."""
 
     def __init__(self, house: House, client: Client, source_id: str, folder: Path, **order: Any) -> None:
         home = folder / source_id
@@ -145,14 +148,16 @@ class Measurement:
             "source_id": source_id,
             "arguments": client.arguments,
             "batch": client.batch,
+            "codec": client.codec,
             **order,
         }
-        command = [*_pinned(CLIENT_CORE), str(client.python), str(WORKER), json.dumps(details)]
+        command = [*pinned(CLIENT_CORE), str(client.python), str(WORKER), json.dumps(details)]
         self._process = subprocess.Popen(
             command, cwd=home, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         self.line()
-        house.wait_for(source_id, "warm.up", 1.0)
+        if order.get("warm", True):
+            house.wait_for(source_id, "warm.up", 1.0)
         self.proceed()
 
     def proceed(self) -> None:

@@ -12,19 +12,29 @@ import time
 
 def main():
     order = json.loads(sys.argv[1])
-    from plexus import Plexus
-
-    px = Plexus(api_key=order["api_key"], source_id=order["source_id"], **order["arguments"])
+    px = client(order)
     opened = px.batch(**order["batch"]) if order["batch"] is not None else contextlib.nullcontext(px)
     with opened as sender:
-        # The first reading goes by the connection that everything after it uses.
-        sender.send("warm.up", 1.0)
+        if order.get("warm", True):
+            # The first reading goes by the connection that everything after it uses.
+            sender.send("warm.up", 1.0)
         wait_for_line()
-        measure = {"paced": paced, "delivered": delivered, "nothing": paced}[order["measure"]]
         send = (lambda _metric, _value: None) if order["measure"] == "nothing" else sender.send
-        result = measure(send, order)
+        result = MEASURES[order["measure"]](send, order, px)
+    started = time.perf_counter()
     px.close()
-    print(json.dumps(result), flush=True)
+    print(json.dumps({**result, "close_s": time.perf_counter() - started}), flush=True)
+
+
+def client(order):
+    from plexus import Plexus
+
+    arguments = dict(order["arguments"])
+    if order.get("codec") == "json":
+        from plexus.adapters.codec.json import JsonCodec
+
+        arguments["codec"] = JsonCodec()
+    return Plexus(api_key=order["api_key"], source_id=order["source_id"], **arguments)
 
 
 def wait_for_line():
@@ -33,7 +43,7 @@ def wait_for_line():
     sys.stdin.readline()
 
 
-def paced(send, order):
+def paced(send, order, _px):
     """Nanoseconds of every call: `rate` calls a second (0: one after the other), each timed with two clock readings."""
     count, rate = order["count"], order["rate"]
     clock, spent = time.perf_counter_ns, [0] * count
@@ -51,7 +61,7 @@ def paced(send, order):
     return {"ns": sorted(spent)}
 
 
-def delivered(send, order):
+def delivered(send, order, _px):
     """Send `count` points as fast as the loop goes; the parent sees when the last is stored. CPU of the process."""
     count = order["count"]
     started, cpu = time.time(), time.process_time()
@@ -62,5 +72,54 @@ def delivered(send, order):
     sys.stdin.readline()
     return {"cpu_s": time.process_time() - cpu}
 
+
+def steady(send, order, _px):
+    """25,000 points a second, 250 at a time, for `count` points; CPU of the process, its sleeping included."""
+    count, metrics = order["count"], [f"imu.channel{index}" for index in range(10)]
+    cpu, due = time.process_time(), time.perf_counter()
+    for start in range(0, count, 250):
+        for index in range(start, start + 250):
+            send(metrics[index % 10], index * 0.5)
+        due += 0.01
+        time.sleep(max(0.0, due - time.perf_counter()))
+    print(json.dumps({"sent": count}), flush=True)
+    sys.stdin.readline()
+    return {"cpu_s": time.process_time() - cpu}
+
+
+def series(_send, order, px):
+    """Blocks of 1,000 samples of numpy, as fast as they are taken, until all of them are acknowledged."""
+    import numpy
+
+    values = numpy.random.default_rng(7).normal(size=1_000)
+    blocks = order["count"] // 1_000
+    before = px.stats().delivered
+    started, cpu = time.perf_counter(), time.process_time()
+    for index in range(blocks):
+        px.send_series("vibration.x", None, values, start=1_746_969_660.0 + index * 0.1, rate_hz=10_000.0)
+        while px.buffer_size() > 1_000_000:
+            time.sleep(0.002)
+    while px.stats().delivered - before < blocks * 1_000:
+        time.sleep(0.005)
+    return {"seconds": time.perf_counter() - started, "cpu_s": time.process_time() - cpu}
+
+
+def imu(_send, order, px):
+    """Six channels at one instant each time, as an IMU is read: counts of a converter times its scale, or decimals."""
+    import random
+
+    dice, decimals, count = random.Random(7), order["decimals"], order["count"]
+    names = [f"imu.{kind}.{axis}" for kind in ("accel", "gyro") for axis in "xyz"]
+    for _ in range(count // 6):
+        raw = [dice.gauss(0.0, 40.0) for _ in names]
+        if decimals is None:
+            values = [round(item) * 9.80665 / 16_384 for item in raw]
+        else:
+            values = [round(item / 40.0, decimals) for item in raw]
+        px.send_batch(zip(names, values, strict=True))
+    return {"flushed": px.flush_buffer(60.0)}
+
+
+MEASURES = {"paced": paced, "nothing": paced, "delivered": delivered, "steady": steady, "series": series, "imu": imu}
 
 main()
