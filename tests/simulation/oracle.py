@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from plexus.domain.loss import Loss
 from plexus.ports.store import Window
 from tests.simulation.device import Machine, Sent
+from tests.simulation.disk import Disk
 from tests.simulation.gateway import ORG, Gateway
 from tests.simulation.vault import Vault
 from tests.simulation.world import START_NS, Broken
@@ -90,9 +92,16 @@ def _check_source(machines: list[Machine], gateway: Gateway, history: dict[int, 
 def _with_record(counted: dict[str, int], machines: list[Machine]) -> dict[str, int]:
     record: dict[str, int] = {}
     for machine in machines:
-        for loss in machine.process.buffer.losses() if machine.process is not None else ():
+        for loss in _record_of(machine):
             record[loss.reason] = record.get(loss.reason, 0) + loss.count
     return {reason: max(counted.get(reason, 0), record.get(reason, 0)) for reason in {*counted, *record}}
+
+
+def _record_of(machine: Machine) -> Iterable[Loss]:
+    if isinstance(machine.disk, Disk):
+        return machine.disk.losses.values()
+    process = machine.process
+    return () if process is None or process.closing else process.buffer.losses()
 
 
 def _check_answers(vault: Vault, source: str) -> None:
