@@ -109,15 +109,16 @@ class MemoryHouse:
         self._stack.close()
         await self._loop.shutdown_default_executor()
 
-    def _nap(self) -> None:
-        self._closing.wait(LOOK_S)
-
     def _pump(self, peer: MemoryPeer) -> None:
         """Carry one device's messages into the gateway, link after link."""
         seen, link = 0, None
         while not self._closing.is_set():
             # Once a link has ended, `receive` answers at once: the next one is waited for instead.
-            message = peer.receive(LOOK_S) if link is not None or peer.opened != seen else self._nap()
+            message = None
+            if link is not None or peer.opened != seen:
+                message = peer.receive(LOOK_S)
+            else:
+                self._closing.wait(LOOK_S)
             if peer.opened != seen:
                 _leave(link)
                 seen, link = peer.opened, _Link(peer, self._app, self._loop)

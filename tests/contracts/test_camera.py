@@ -80,10 +80,10 @@ class OnceOnly(ByArgument):
         process = super().__call__(arguments)
         stop = process.stop
 
-        def strict() -> None:
+        def strict(grace_s: float = 0.0) -> None:
             if process.stopped:
                 raise ProcessLookupError
-            stop()
+            stop(grace_s)
 
         process.stop = strict  # type: ignore[method-assign]
         return process
