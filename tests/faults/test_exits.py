@@ -20,6 +20,8 @@ SENDING = """
 import os, signal, sys, threading, time
 from plexus import Plexus
 
+# A shell that starts the tests in the background has SIGINT ignored, which children inherit.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 px = Plexus(source_id="drone-01", timeout=5.0)
 for index in range(50):
     px.send("m", index)
@@ -48,6 +50,7 @@ def ended(program: str, network: Proxy, number: int | None = None) -> tuple[int,
         process.communicate(timeout=30)
     except subprocess.TimeoutExpired:
         process.kill()
+        process.communicate()
         raise
     return process.returncode, time.monotonic() - began
 
