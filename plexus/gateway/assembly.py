@@ -6,11 +6,13 @@ DATA/journal.db …   the embedded store      DATA/keys.db   the keyring      DA
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 import attrs
 
+from plexus.adapters.audit.memory import MemoryAudit
 from plexus.adapters.bus.memory import MemoryBus
 from plexus.adapters.keyring.memory import MemoryKeyring
 from plexus.adapters.keyring.sqlite import SqliteKeyring
@@ -25,6 +27,7 @@ from plexus.gateway.core import Core, Presence
 from plexus.gateway.gate import Gate
 from plexus.gateway.rest import build_rest
 from plexus.gateway.streams import StreamHandler
+from plexus.ports.audit import Audit
 from plexus.ports.bus import Bus
 from plexus.ports.keyring import SCOPES, Keyring
 from plexus.ports.registry import Registry
@@ -45,6 +48,7 @@ class Ports:
     bus: Bus
     keyring: Keyring
     registry: Registry
+    audit: Audit = attrs.field(factory=MemoryAudit)
 
 
 def open_ports(
@@ -97,18 +101,24 @@ def first_key(keyring: Keyring, bootstrap_key: str | None) -> str | None:
     return text
 
 
-def build_core(ports: Ports) -> Core:
-    """The state that all handlers share, on the machine's clocks."""
+def build_core(
+    ports: Ports,
+    *,
+    wall_ns: Callable[[], int] = time.time_ns,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> Core:
+    """The state that all handlers share, on these clocks: nanoseconds since 1970 UTC, and seconds."""
     return Core(
         store=ports.store,
         bus=ports.bus,
         keyring=ports.keyring,
         registry=ports.registry,
-        presence=Presence(time.time_ns),
-        devices=Devices(time.monotonic),
-        committer=Committer(ports.store, ports.bus, time.monotonic),
-        wall_ns=time.time_ns,
-        monotonic=time.monotonic,
+        audit=ports.audit,
+        presence=Presence(wall_ns),
+        devices=Devices(monotonic),
+        committer=Committer(ports.store, ports.bus, monotonic),
+        wall_ns=wall_ns,
+        monotonic=monotonic,
     )
 
 

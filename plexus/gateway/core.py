@@ -14,6 +14,8 @@ import attrs
 
 from plexus.gateway.commands import Devices
 from plexus.gateway.committer import Committer
+from plexus.gateway.meters import Meters
+from plexus.ports.audit import Audit
 from plexus.ports.bus import Bus
 from plexus.ports.keyring import Keyring
 from plexus.ports.registry import Registry
@@ -172,6 +174,7 @@ class Core:
     bus: Bus
     keyring: Keyring
     registry: Registry
+    audit: Audit
     presence: Presence
     devices: Devices
     committer: Committer
@@ -179,3 +182,4 @@ class Core:
     monotonic: Callable[[], float]
     sockets: Sockets = attrs.field(factory=Sockets)
     limits: Limits = attrs.field(factory=Limits)
+    meters: Meters = attrs.field(factory=Meters)

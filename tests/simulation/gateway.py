@@ -14,9 +14,7 @@ from functools import partial
 from typing import Any
 
 from plexus.gateway import decoding, devices, ingest
-from plexus.gateway.commands import Devices
-from plexus.gateway.committer import Committer
-from plexus.gateway.core import Core, Presence
+from plexus.gateway.assembly import Ports, build_core
 from plexus.gateway.gate import Gate
 from plexus.ports.keyring import SCOPES
 from plexus.protocol import extensions, frames
@@ -60,17 +58,8 @@ class Gateway:
         asyncio.events._set_running_loop(self.loop)
         try:
             store, bus = SimStore(world, self.vault, partial(self._ailing, self.loop)), SimBus(self.vault)
-            self.core = Core(
-                store=store,
-                bus=bus,
-                keyring=self.vault.keyring,
-                registry=self.vault.registry,
-                presence=Presence(lambda: world.wall_ns),
-                devices=Devices(),
-                committer=Committer(store, bus, lambda: world.now),
-                wall_ns=lambda: world.wall_ns,
-                monotonic=lambda: world.now,
-            )
+            ports = Ports(store, bus, self.vault.keyring, self.vault.registry)
+            self.core = build_core(ports, wall_ns=lambda: world.wall_ns, monotonic=lambda: world.now)
             self.core.committer.start()
         finally:
             asyncio.events._set_running_loop(former)

@@ -22,9 +22,8 @@ from plexus.adapters.store.memory import MemoryStore
 from plexus.domain.errors import StoreError
 from plexus.gateway import Gateway
 from plexus.gateway.asgi import ASGIApp, Message, Scope
-from plexus.gateway.commands import Devices
-from plexus.gateway.committer import Committer
-from plexus.gateway.core import Core, Presence
+from plexus.gateway.assembly import Ports, build_core
+from plexus.gateway.core import Core
 from plexus.ports.store import Receipt, Submission
 from tests.support.waiting import eventually
 
@@ -169,20 +168,8 @@ def reader(gateway: Gateway, path: str, key: str = KEY, **arguments: Any) -> Ite
 
 def core_of(store: MemoryStore | None = None, **fields: Any) -> Core:
     """A Core in memory on the event loop's clocks; its committer is to be started and stopped by the test."""
-    kept = MemoryStore() if store is None else store
-    bus = MemoryBus()
-    loop = asyncio.get_running_loop()
-    made = Core(
-        store=kept,
-        bus=bus,
-        keyring=MemoryKeyring(),
-        registry=MemoryRegistry(),
-        presence=Presence(lambda: 1_746_969_660_000_000_000),
-        devices=Devices(),
-        committer=Committer(kept, bus, loop.time),
-        wall_ns=lambda: 1_746_969_660_000_000_000,
-        monotonic=loop.time,
-    )
+    ports = Ports(MemoryStore() if store is None else store, MemoryBus(), MemoryKeyring(), MemoryRegistry())
+    made = build_core(ports, wall_ns=lambda: 1_746_969_660_000_000_000, monotonic=asyncio.get_running_loop().time)
     made.keyring.create("default", "tests", ["read", "write", "commands", "admin"], secret=KEY)
     return attrs.evolve(made, **fields)
 

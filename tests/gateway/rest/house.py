@@ -15,9 +15,8 @@ from plexus.adapters.store.memory import MemoryStore
 from plexus.domain.command import CommandCall
 from plexus.domain.values import Value
 from plexus.gateway.asgi import Receive, Scope, Send
-from plexus.gateway.commands import Devices, Order
-from plexus.gateway.committer import Committer
-from plexus.gateway.core import Core, Presence
+from plexus.gateway.assembly import Ports, build_core
+from plexus.gateway.commands import Order
 from plexus.gateway.rest import build_rest
 from plexus.ports.keyring import SCOPES, KeyInfo
 from plexus.ports.store import Store, Submission
@@ -52,18 +51,8 @@ class House:
         self.key: KeyInfo | None = EVERYTHING
         self.store = MemoryStore() if store is None else store
         self.registry = MemoryRegistry()
-        bus = MemoryBus()
-        self.core = Core(
-            store=self.store,
-            bus=bus,
-            keyring=MemoryKeyring(),
-            registry=self.registry,
-            presence=Presence(lambda: self.now_ns),
-            devices=Devices(),
-            committer=Committer(self.store, bus, lambda: 0.0),
-            wall_ns=lambda: self.now_ns,
-            monotonic=lambda: 0.0,
-        )
+        ports = Ports(self.store, MemoryBus(), MemoryKeyring(), self.registry)
+        self.core = build_core(ports, wall_ns=lambda: self.now_ns, monotonic=lambda: 0.0)
         self.app = build_rest(self.core)
         self._loop = asyncio.new_event_loop()
 

@@ -1,0 +1,1 @@
+"""The gateway's audit trail: memory, and SQLite."""

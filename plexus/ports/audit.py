@@ -1,0 +1,62 @@
+"""The audit port: who did what to the gateway, so that it can be asked later."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import attrs
+
+LOCAL = "local"
+"""The actor of what was done on the gateway's own machine, without a key."""
+
+
+@attrs.frozen
+class AuditEntry:
+    """One thing that was done.
+
+    Attributes:
+        at_ms: when, milliseconds since 1970 UTC.
+        org: the organisation that it concerns.
+        actor: the id of the key that did it (never the key), or LOCAL.
+        action: what was done, as noun and verb: "key.create", "source.rename", "data.remove", "command.send".
+        subject: what it was done to: a source, a key's id, a run.
+        detail: what else there is to know, as JSON has it; never a secret.
+    """
+
+    at_ms: float
+    org: str
+    actor: str
+    action: str
+    subject: str
+    detail: Mapping[str, Any] = attrs.field(factory=dict)
+
+
+class Audit(Protocol):
+    """Every method may be called from any thread.
+
+    Contract:
+    - an entry is durable when `record` returns; nothing changes or removes it afterwards;
+    - nothing crosses `org`;
+    - a failure of the storage is a StoreError naming the file.
+    """
+
+    def record(self, entry: AuditEntry) -> None:
+        """Keep an entry."""
+        ...
+
+    def entries(
+        self,
+        org: str,
+        *,
+        action: str | None = None,
+        subject: str | None = None,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> Sequence[tuple[int, AuditEntry]]:
+        """Entries with their numbers, newest first; `before` goes on where an earlier answer ended."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files."""
+        ...
