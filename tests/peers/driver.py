@@ -49,6 +49,9 @@ class Driver:
         with self._px.run(name):
             self._px.send("run.metric", 1.5, timestamp=timestamp)
 
+    def has(self, name):
+        return hasattr(self._px, name)
+
     def told(self, timeout):
         self._heard.wait(timeout)
         return self._told
