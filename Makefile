@@ -6,8 +6,10 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python3.10 p
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+LOCK = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-header -q
 
-.PHONY: demo test test-faults test-simulation test-outage bench check lint types layers clean
+.PHONY: demo test test-faults test-simulation test-soak test-outage bench check lint types layers lock audit clean
 
 demo: $(VENV)/.gateway
 	@$(BIN)/plexus demo $(ARGS)
@@ -28,6 +30,11 @@ test-faults: $(VENV)/.dev
 	FAULT_KILLS=$${FAULT_KILLS:-200} FAULT_STORM=$${FAULT_STORM:-50} FAULT_SEQUENCES=$${FAULT_SEQUENCES:-50} \
 	POWER_CUT_STATES=$${POWER_CUT_STATES:-20000} SPOOL_DAMAGE=all FULL_DISK_TMPFS=$$(test "$$(id -u)" = 0 && echo 1) \
 	  $(BIN)/python -m pytest -s --timeout 3600 tests/faults $(ARGS)
+
+# Mixed load on one gateway for 15 minutes; `make test-soak SOAK_S=28800` for 8 hours. `make test` has a few seconds of it.
+test-soak: SOAK_S ?= 900
+test-soak: $(VENV)/.dev
+	SOAK_S=$(SOAK_S) $(BIN)/python -m pytest -s tests/soak
 
 # The gateway away for a minute under the demo; `make test` has the short version.
 test-outage: $(VENV)/.dev
@@ -54,13 +61,25 @@ $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Plexus needs Python 3.10 or later with the venv module (Debian: apt install python3-venv)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.gateway: $(VENV)/bin/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[gateway]"
+# What the locks name, by hash, and nothing else: the build's own tools are among it, so nothing is fetched for the build.
+$(VENV)/.gateway: $(VENV)/bin/python pyproject.toml requirements/gateway.lock
+	$(INSTALL) --require-hashes -r requirements/gateway.lock
+	$(INSTALL) --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/bin/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[gateway,speed,video,dev]"
+$(VENV)/.dev: $(VENV)/bin/python pyproject.toml requirements/dev.lock
+	$(INSTALL) --require-hashes -r requirements/dev.lock
+	$(INSTALL) --no-deps --no-build-isolation -e .
 	@touch $@ $(VENV)/.gateway
+
+# Chooses every version anew; `make lock ARGS="--upgrade-package httpx"` one.
+lock: $(VENV)/.dev
+	$(LOCK) --extra gateway --group build -o requirements/gateway.lock $(ARGS)
+	$(LOCK) --extra gateway --extra speed --extra video --extra dev --group build -o requirements/dev.lock $(ARGS)
+
+# Asks the advisory database of the package index about every locked version; needs to reach it.
+audit: $(VENV)/.dev
+	$(BIN)/pip-audit -r requirements/dev.lock --require-hashes --disable-pip --strict
 
 clean:
 	rm -rf $(VENV) .cache build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
