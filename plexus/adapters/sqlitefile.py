@@ -25,12 +25,12 @@ BUSY_TIMEOUT_S = 10.0
 
 
 class SqliteFile:
-    """A file with a schema of its own, created at `version` when it is new.
+    """A file with a schema of its own: the first of `schemas` makes a new one, each further one the next format of it.
 
     Raises StoreError when it cannot be opened, is no database, or was written by a newer version.
     """
 
-    def __init__(self, path: Path, *, schema: str, version: int) -> None:
+    def __init__(self, path: Path, *schemas: str) -> None:
         self._path = Path(path)
         self._lock = threading.Lock()
         with self._faults():
@@ -41,7 +41,7 @@ class SqliteFile:
             )
         try:
             with self._faults():
-                self._prepare(schema, version)
+                self._prepare(schemas)
         except BaseException:
             self._connection.close()
             raise
@@ -65,25 +65,36 @@ class SqliteFile:
                     self._connection.execute("ROLLBACK")
                 raise
 
+    def snapshot(self, folder: Path) -> None:
+        """Write a consistent copy, under the same name, into a folder that is there; others go on meanwhile."""
+        target = Path(folder) / self._path.name
+        with self._faults():
+            make_private_file(target)
+        with self._lock, self._faults(), contextlib.closing(sqlite3.connect(target, isolation_level=None)) as copy:
+            self._connection.backup(copy)
+            # A file of its own, without a log beside it: it is to be carried away.
+            copy.execute("PRAGMA journal_mode=DELETE")
+
     def close(self) -> None:
         """Let go of the file; closing twice is fine."""
         with self._lock:
             self._connection.close()
 
-    def _prepare(self, schema: str, version: int) -> None:
+    def _prepare(self, schemas: Sequence[str]) -> None:
         _set_wal(self._connection)
         self._connection.execute("PRAGMA synchronous=FULL")
         self._connection.execute("BEGIN IMMEDIATE")
         found = int(self._connection.execute("PRAGMA user_version").fetchone()[0])
-        if found > version:
+        if found > len(schemas):
             raise StoreError(
-                f"{self._path} has format {found}, this version of Plexus reads up to {version}: "
+                f"{self._path} has format {found}, this version of Plexus reads up to {len(schemas)}: "
                 "it was written by a newer one; update Plexus, or name another data directory"
             )
-        if found == 0:
+        for schema in schemas[found:]:
             for statement in schema.split(";"):
                 self._connection.execute(statement)
-            self._connection.execute(f"PRAGMA user_version={version:d}")
+        if found < len(schemas):
+            self._connection.execute(f"PRAGMA user_version={len(schemas):d}")
         self._connection.execute("COMMIT")
 
     @contextlib.contextmanager
@@ -94,6 +105,16 @@ class SqliteFile:
             raise StoreError(f"{self._path}: {exc}; check the disk, and that the file is Plexus's own") from exc
         except OSError as exc:
             raise StoreError(f"{self._path}: {exc.strerror}; check that the directory is yours and writable") from exc
+
+
+def damage(path: Path) -> list[str]:
+    """What SQLite finds wrong with a database, in its words; the file is not changed. Nothing: it is whole."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check")]
+    except sqlite3.Error as exc:
+        return [str(exc)]
+    return [] if found == ["ok"] else found
 
 
 def _refuse_links(path: Path) -> None:

@@ -7,11 +7,14 @@ crosses it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Protocol
 
 import attrs
 
+from plexus.domain.errors import QueryError
 from plexus.domain.event import Event
 from plexus.domain.loss import Loss
 from plexus.domain.series import BucketSeries, Series
@@ -44,11 +47,13 @@ class Receipt:
         verdict: "store", or why it was not: a repeat, a gap before it, a fork. Without a batch name always "store".
         stored: how many points were stored: all of them, or 0.
         upto: its stream's watermark after it (0 without a batch name).
+        seq: the number of the group that it was committed in, in the store's order of commits (see `Store.replay`).
     """
 
     verdict: Verdict
     stored: int
     upto: int = 0
+    seq: int = attrs.field(default=0, eq=False)
 
 
 @attrs.frozen
@@ -61,10 +66,93 @@ class Window:
 
 @attrs.frozen
 class RawSeries:
-    """Raw series by metric; `truncated` when `limit` rows (over all metrics together, oldest first) cut the window."""
+    """Raw series by metric; `truncated` when `limit` rows cut the window.
+
+    The limit counts over all metrics together, oldest first, and equal times by the metrics' names.
+    """
 
     series: Mapping[str, Series]
     truncated: bool
+
+
+@attrs.frozen
+class Selection:
+    """Points of one organisation: of these sources and metrics (None: all), inside the window (None: of any time)."""
+
+    source_ids: Sequence[str] | None = None
+    metrics: Sequence[str] | None = None
+    window: Window | None = None
+
+
+@attrs.frozen
+class StreamInfo:
+    """One stream of batches: everything up to `watermark` is stored or was given up; last heard of at `seen_ns`."""
+
+    stream: str
+    watermark: int
+    seen_ns: int
+
+
+@attrs.frozen
+class Head:
+    """The order of commits: its name, another one where numbers mean other groups, and the number of its last group."""
+
+    log: str
+    seq: int
+
+
+@attrs.frozen
+class Replayed:
+    """A source's points by the numbers of their groups, ascending; `next_seq` is the group to go on with."""
+
+    groups: Sequence[tuple[int, Columns]]
+    next_seq: int
+
+
+class Question:
+    """What one question may cost, and the way to end it from outside: one object a question, made by who asks.
+
+    The store calls `read` with the rows it is about to look at and `check` between steps; who waits calls `cancel` from
+    any thread when the client left or time is up. Both end the question with QueryError.
+    """
+
+    def __init__(self, max_rows: int | None = None) -> None:
+        self.rows = 0
+        self._max_rows = max_rows
+        self._reason = ""
+        self._interrupt: Callable[[], None] | None = None
+
+    def cancel(self, reason: str = "nobody waits for the answer any more") -> None:
+        """End it: `check` raises from now on, and what runs in the database is interrupted."""
+        self._reason = self._reason or reason
+        interrupt = self._interrupt
+        if interrupt is not None:
+            interrupt()
+
+    def check(self) -> None:
+        """Raise QueryError when it was cancelled."""
+        if self._reason:
+            raise QueryError(f"the question was ended: {self._reason}")
+
+    def read(self, rows: int) -> None:
+        """The store is about to look at so many rows more; QueryError when that is over what it may."""
+        self.check()
+        self.rows += rows
+        if self._max_rows is not None and self.rows > self._max_rows:
+            raise QueryError(
+                f"the question would read more than {self._max_rows} rows; narrow the window, name fewer sources or "
+                "metrics, or take a longer interval"
+            )
+
+    @contextmanager
+    def interrupted_by(self, interrupt: Callable[[], None]) -> Iterator[None]:
+        """While this lasts, `cancel` calls `interrupt`, from another thread: the adapter's way to stop what runs."""
+        self._interrupt = interrupt
+        try:
+            self.check()
+            yield
+        finally:
+            self._interrupt = None
 
 
 class Store(Protocol):
@@ -103,7 +191,16 @@ class Store(Protocol):
         """The value with the highest time of each metric, by name, with that time (ns)."""
         ...
 
-    def raw(self, org: str, source_id: str, metrics: Sequence[str] | None, window: Window, limit: int) -> RawSeries:
+    def raw(
+        self,
+        org: str,
+        source_id: str,
+        metrics: Sequence[str] | None,
+        window: Window,
+        limit: int,
+        *,
+        question: Question | None = None,
+    ) -> RawSeries:
         """Raw values of the named metrics (None: all) of one source."""
         ...
 
@@ -114,6 +211,8 @@ class Store(Protocol):
         metrics: Sequence[str] | None,
         window: Window,
         bucket_ms: int,
+        *,
+        question: Question | None = None,
     ) -> Mapping[str, Mapping[str, BucketSeries]]:
         """Aggregates by source and metric (None: all of them).
 
@@ -123,13 +222,75 @@ class Store(Protocol):
         ...
 
     def events(
-        self, org: str, source_id: str, window: Window, name: str | None, limit: int, *, newest: bool
+        self,
+        org: str,
+        source_id: str,
+        window: Window,
+        name: str | None,
+        limit: int,
+        *,
+        newest: bool,
+        question: Question | None = None,
     ) -> list[Event]:
         """Events in ascending time; when there are more than `limit`, the oldest ones, or with `newest` the newest."""
         ...
 
     def losses(self, org: str, source_id: str) -> Sequence[Loss]:
         """What the source's devices declared to have dropped, one for each reason, sorted by it."""
+        ...
+
+    def head(self) -> Head:
+        """Where the order of commits is. Groups that stored points are numbered from 1 on, over restarts too."""
+        ...
+
+    def replay(self, org: str, source_id: str, first: int, max_points: int) -> Replayed | None:
+        """The source's points of the groups from number `first` on, each group whole, in the order of commit.
+
+        It ends at the newest group, or earlier: when the points are `max_points` or more, or when it has looked far
+        enough; what follows begins at `next_seq`. None when a group from `first` on is no longer kept in this order,
+        or when `first` is past the group that comes next.
+        """
+        ...
+
+    def streams(self, org: str, source_id: str) -> Sequence[StreamInfo]:
+        """The streams whose first batch came from this source, the one heard of last first."""
+        ...
+
+    def scan(self, org: str, selection: Selection, *, question: Question | None = None) -> Iterator[Columns]:
+        """Metrics' points, ascending by source, metric and time, in parts of at most 50,000, on one consistent cut.
+
+        Memory is bounded by a few parts, whatever the selection holds. Close the iterator when it is not read to its
+        end.
+        """
+        ...
+
+    def count(self, org: str, selection: Selection, *, question: Question | None = None) -> int:
+        """How many points `scan` would give."""
+        ...
+
+    def remove(self, org: str, selection: Selection) -> int:
+        """Remove points, metrics and events alike, for ever; returns how many. Streams keep their watermarks.
+
+        What is committed while it runs stays. A source or metric of which nothing is left is no longer known.
+        """
+        ...
+
+    def rename(self, org: str, source_id: str, new: str) -> None:
+        """Give a source, with all of its points and losses, another name; StoreError when that one has points."""
+        ...
+
+    def maintain(self, now_ns: int) -> bool:
+        """Do a piece of housekeeping (sealing, merging, letting go of what is too old); whether there is more to do.
+
+        Called again and again by one thread of the gateway's; a commit never waits for it for more than 50 ms.
+        """
+        ...
+
+    def snapshot(self, folder: Path) -> None:
+        """Write a consistent copy of everything into an empty folder, from which a store of this kind can start.
+
+        Commits go on meanwhile. A store in memory raises StoreError.
+        """
         ...
 
     def close(self) -> None:

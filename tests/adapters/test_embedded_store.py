@@ -33,6 +33,7 @@ from plexus.testing.contracts.store.suite import (
     submission,
     values_of,
 )
+from plexus.testing.contracts.store.tending import tend
 from tests.support.store_answers import answers
 
 ROOT = Path(plexus.__file__).parents[1]
@@ -43,7 +44,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """Limits so low that queue, row groups and streams overflow with a handful of points."""
     monkeypatch.setattr(store_module, "Newest", functools.partial(newest.Newest, max_queued=4, max_fresh=2))
     monkeypatch.setattr(store_module, "Streams", functools.partial(streams.Streams, max_in_memory=2))
-    monkeypatch.setattr(newest, "ROW_GROUP", 5)
+    monkeypatch.setattr(newest, "MAX_BATCHES", 1)
 
 
 @pytest.fixture
@@ -113,9 +114,9 @@ def test_closing_twice_is_fine(store: EmbeddedStore) -> None:
 def test_a_newer_format_is_refused_with_a_sentence_and_left_as_it_is(tmp_path: Path) -> None:
     EmbeddedStore(tmp_path).close()
     with closing(sqlite3.connect(tmp_path / "journal.db")) as journal:
-        journal.execute("PRAGMA user_version=2")
+        journal.execute("PRAGMA user_version=3")
     before = (tmp_path / "journal.db").read_bytes()
-    with pytest.raises(StoreError, match=r"journal\.db has format 2, .* reads up to 1: a newer one wrote it; update"):
+    with pytest.raises(StoreError, match=r"journal\.db has format 3, .* reads up to 2: a newer one wrote it; update"):
         EmbeddedStore(tmp_path)
     assert (tmp_path / "journal.db").read_bytes() == before
 
@@ -148,10 +149,15 @@ def test_directory_and_files_are_for_their_owner_alone(tmp_path: Path) -> None:
     try:
         with closing(EmbeddedStore(tmp_path / "a" / "data")) as store:
             store.commit([submission(("rpm", 0, 1))])
-            files = list((tmp_path / "a" / "data").iterdir())
-            assert {path.name for path in files} == {"journal.db", "journal.db-wal"}
+            tend(store)
+            data = tmp_path / "a" / "data"
+            assert {path.name for path in data.iterdir()} == {"history", "journal.db", "journal.db-wal"}
+            everything = [data, *data.rglob("*")]
+            files = [path for path in everything if path.is_file()]
+            assert any(path.suffix == ".parquet" for path in files)
             assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
-            assert stat.S_IMODE((tmp_path / "a" / "data").stat().st_mode) == 0o700
+            folders = [path for path in everything if path.is_dir()]
+            assert {stat.S_IMODE(path.stat().st_mode) for path in folders} == {0o700}
     finally:
         os.umask(mask)
 
@@ -260,8 +266,8 @@ def test_what_is_sealed_is_not_read_again_and_not_missed(tmp_path: Path) -> None
         for n in (1, 2, 3):
             store.commit([submission(("rpm", n, n))])
     with closing(sqlite3.connect(tmp_path / "journal.db")) as journal, journal:
-        journal.execute("INSERT INTO sealed VALUES ('points/1.parquet', 1, 2, 2)")
-        journal.execute("DELETE FROM journal WHERE seq = 1")  # row 2 stays: a file is believed, and not its leftovers
+        journal.execute("INSERT OR REPLACE INTO counters VALUES ('cut', 2)")
+        journal.execute("DELETE FROM journal WHERE seq = 1")  # row 2 stays: the cut is believed, and no leftovers
     with closing(EmbeddedStore(tmp_path)) as store:
         assert values_of(store, "rpm") == [3]
         assert store.damage == ()
@@ -271,7 +277,7 @@ def test_rows_are_numbered_on_when_all_of_them_are_sealed(tmp_path: Path) -> Non
     with closing(EmbeddedStore(tmp_path)) as store:
         store.commit([submission(("rpm", 1, 1))])
     with closing(sqlite3.connect(tmp_path / "journal.db")) as journal, journal:
-        journal.execute("INSERT INTO sealed VALUES ('points/1.parquet', 1, 1, 1)")
+        journal.execute("INSERT OR REPLACE INTO counters VALUES ('cut', 1)")
         journal.execute("DELETE FROM journal")
     with closing(EmbeddedStore(tmp_path)) as store:
         store.commit([submission(("rpm", 2, 2))])

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from plexus.adapters.store.embedded import EmbeddedStore, newest
+from plexus.adapters.store.embedded import EmbeddedStore, hot, newest
 from plexus.domain.errors import StoreError
 from plexus.ports.store import Receipt, Submission
 from plexus.testing.contracts.store.suite import named, raw_of, submission, values_of
@@ -121,13 +121,13 @@ def test_a_value_that_cannot_be_kept_is_named(store: EmbeddedStore) -> None:
 def test_a_commit_stands_when_the_points_cannot_be_shown_yet(
     store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def refuse(_rows: object) -> None:
+    def refuse(_segment: object) -> None:
         raise StoreError("out of memory")
 
     store._newest._max_queued = 0
     with monkeypatch.context() as patch:
-        patch.setattr(newest, "ROW_GROUP", 1)
-        patch.setattr(store._newest.hot, "insert", refuse)
+        patch.setattr(newest, "MAX_BATCHES", 0)
+        patch.setattr(hot.Segment, "feed", refuse)
         assert store.commit(second())[0] == Receipt("store", 1, 2)
         assert "out of memory" in caplog.text
         with pytest.raises(StoreError, match="out of memory"):

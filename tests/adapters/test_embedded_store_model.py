@@ -1,4 +1,4 @@
-"""The embedded store against the model, step by step: the same commits, failures, new starts and crashes."""
+"""The embedded store against the model, step by step: the same commits, failures, housekeeping, new starts, crashes."""
 
 from __future__ import annotations
 
@@ -16,14 +16,18 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from plexus.adapters.store.embedded import EmbeddedStore, newest, record, streams
 from plexus.adapters.store.embedded import store as store_module
+from plexus.adapters.store.embedded.inside import Upkeep
 from plexus.adapters.store.memory import MemoryStore
 from plexus.domain.errors import StoreError
-from plexus.ports.store import Submission, Window
+from plexus.domain.loss import Loss
+from plexus.ports.store import Selection, Submission, Window
 from plexus.protocol.batch import BatchName
 from plexus.protocol.columns import Columns
 from tests.support.store_answers import answers
 
 SOURCES = ("rig-01", "rig-02")
+NAMES = (*SOURCES, "bench")
+UPKEEP = Upkeep(stretch_points=6, seal_after_ns=10, absorb_points=2, merge_points=40, merge_files=2, check_ns=5)
 VALUES: tuple[Any, ...] = (
     *(1.5, -2.25, 0.0, -0.0, 1e300, float("nan"), float("inf"), float("-inf")),
     *(1, 0, 7, 2**53 + 1, 2**64 - 1, True, False, "", "text", "1", [1, 1.0], {"a": [True]}),
@@ -32,7 +36,7 @@ VALUES: tuple[Any, ...] = (
 _points = st.tuples(
     st.sampled_from(SOURCES),
     st.sampled_from(["a", "b", "c"]),
-    st.integers(-6, 6).map(lambda n: n * 500_000),
+    st.one_of(st.integers(-6, 6), st.integers(-6, 6).map(lambda n: n + 2 * 86_400_000)).map(lambda n: n * 500_000),
     st.booleans(),
     st.sampled_from(VALUES),
     st.sampled_from([None, None, {"k": "v"}]),
@@ -53,10 +57,17 @@ def _submissions(draw: st.DrawFn) -> Submission:
         made.add(source_id, metric, t_ns, is_event=is_event, value=value, tags=tags)
     org = draw(st.sampled_from(["acme", "globex"]))
     batch = draw(st.one_of(st.none(), _names()))
-    return Submission(org, draw(st.sampled_from(SOURCES)), made, draw(st.integers(1, 10**18)), batch)
+    losses = draw(st.sampled_from([(), (), [Loss("malformed", 1)], [Loss("buffer_full", 2, 1.0, 3.0)]]))
+    return Submission(org, draw(st.sampled_from(SOURCES)), made, draw(st.integers(1, 10**18)), batch, losses)
 
 
 _groups = st.lists(_submissions(), min_size=1, max_size=4)
+
+_windows = st.tuples(st.integers(-7, 7), st.integers(0, 9)).map(
+    lambda ends: Window(ends[0] * 500_000, (ends[0] + ends[1]) * 500_000)
+)
+_some = st.one_of(st.none(), st.lists(st.sampled_from(NAMES), max_size=2))
+_metrics = st.one_of(st.none(), st.lists(st.sampled_from(["a", "b", "c"]), max_size=2))
 
 
 class _Failing:
@@ -82,7 +93,7 @@ class TwoStores(RuleBasedStateMachine):
         self.patches: list[Any] = [
             mock.patch.object(store_module, "Newest", functools.partial(newest.Newest, max_queued=9, max_fresh=4)),
             mock.patch.object(store_module, "Streams", functools.partial(streams.Streams, max_in_memory=2)),
-            mock.patch.object(newest, "ROW_GROUP", 7),
+            mock.patch.object(newest, "MAX_BATCHES", 2),
             mock.patch.object(record, "LARGE", 3),
         ]
         for patch in self.patches:
@@ -90,8 +101,12 @@ class TwoStores(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp(prefix="plexus-two-stores-"))
         self.directory = self.folder / "0"
         self.model = MemoryStore()
-        self.store = EmbeddedStore(self.directory)
+        self.now = 0
+        self.store = self.opened()
         self.compared = True
+
+    def opened(self) -> EmbeddedStore:
+        return EmbeddedStore(self.directory, upkeep=UPKEEP)
 
     def teardown(self) -> None:
         if hasattr(self, "store"):
@@ -151,7 +166,7 @@ class TwoStores(RuleBasedStateMachine):
     def start_again(self) -> None:
         self.compared = False
         self.store.close()
-        self.store = EmbeddedStore(self.directory)
+        self.store = self.opened()
 
     @rule()
     def crash(self) -> None:
@@ -161,8 +176,42 @@ class TwoStores(RuleBasedStateMachine):
         shutil.copytree(self.directory, left)
         self.store.close()
         self.directory = left
-        self.store = EmbeddedStore(left)
+        self.store = self.opened()
         assert self.store.damage == ()
+
+    @rule(steps=st.integers(1, 12), later=st.sampled_from([0, 6, 20]))
+    def tend(self, steps: int, later: int) -> None:
+        self.compared = False
+        self.now += later
+        for _ in range(steps):
+            self.store.maintain(self.now)
+
+    @rule()
+    def tend_to_the_end(self) -> None:
+        self.compared = False
+        self.now += 20
+        while self.store.maintain(self.now):
+            pass
+        self.now += 20
+        while self.store.maintain(self.now):
+            pass
+
+    @rule(sources=_some, metrics=_metrics, window=st.one_of(st.none(), _windows))
+    def remove(self, sources: list[str] | None, metrics: list[str] | None, window: Window | None) -> None:
+        self.compared = False
+        selection = Selection(sources, metrics, window)
+        assert self.store.remove("acme", selection) == self.model.remove("acme", selection)
+
+    @rule(old=st.sampled_from(NAMES), new=st.sampled_from(NAMES))
+    def rename(self, old: str, new: str) -> None:
+        self.compared = False
+        refused = []
+        for store in (self.model, self.store):
+            try:
+                store.rename("acme", old, new)
+            except StoreError:
+                refused.append(store)
+        assert len(refused) in (0, 2)
 
     @precondition(lambda self: not self.compared)
     @rule(
@@ -175,15 +224,18 @@ class TwoStores(RuleBasedStateMachine):
         self.compared = True
         window = Window(start * 500_000, (start + length) * 500_000)
         for org in ("acme", "globex"):
-            mine = answers(self.store, org, SOURCES, window=window, limit=limit, bucket_ms=bucket)
-            assert mine == answers(self.model, org, SOURCES, window=window, limit=limit, bucket_ms=bucket)
+            mine = answers(self.store, org, NAMES, window=window, limit=limit, bucket_ms=bucket)
+            assert mine == answers(self.model, org, NAMES, window=window, limit=limit, bucket_ms=bucket)
+            for name in NAMES:
+                assert self.store.streams(org, name) == self.model.streams(org, name)
+                assert self.store.losses(org, name) == self.model.losses(org, name)
 
     @invariant()
     def latest_agrees(self) -> None:
         if hasattr(self, "store"):
             for org in ("acme", "globex"):
-                assert repr(self.store.sources(org)) == repr(self.model.sources(org))
-                for source_id in SOURCES:
+                assert sorted(self.store.sources(org).items()) == sorted(self.model.sources(org).items())
+                for source_id in NAMES:
                     mine, model = self.store.latest(org, source_id), self.model.latest(org, source_id)
                     assert repr(sorted(mine.items())) == repr(sorted(model.items()))
 

@@ -125,9 +125,9 @@ def test_a_symbolic_link_in_its_place_is_refused(tmp_path: Path, name: str) -> N
 def test_a_file_of_a_newer_version_is_refused_with_a_sentence(tmp_path: Path) -> None:
     SqliteKeyring(tmp_path / "keys.db").close()
     connection = sqlite3.connect(tmp_path / "keys.db")
-    connection.execute("PRAGMA user_version=2")
+    connection.execute("PRAGMA user_version=3")
     connection.close()
-    with pytest.raises(StoreError, match=r"keys\.db has format 2, this version of Plexus reads up to 1"):
+    with pytest.raises(StoreError, match=r"keys\.db has format 3, this version of Plexus reads up to 2"):
         SqliteKeyring(tmp_path / "keys.db")
 
 

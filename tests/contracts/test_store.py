@@ -18,10 +18,16 @@ from plexus.domain.event import Event
 from plexus.domain.loss import merged
 from plexus.domain.series import BucketSeries
 from plexus.domain.values import Value
-from plexus.ports.store import RawSeries, Receipt, Store, Submission, Window
+from plexus.ports.store import Question, RawSeries, Receipt, Store, Submission, Window
 from plexus.protocol.columns import Columns
 from plexus.testing.contracts import failures
-from plexus.testing.contracts.store import StoreContract
+from plexus.testing.contracts.store import (
+    BucketsContract,
+    CommitContract,
+    EventsContract,
+    MetricsContract,
+    StoreContract,
+)
 
 
 class TestMemoryStore(StoreContract):
@@ -100,10 +106,12 @@ class CrossesOrganisations(MemoryStore):
         metrics: Sequence[str] | None,
         window: Window,
         bucket_ms: int,
+        *,
+        question: Question | None = None,
     ) -> Mapping[str, Mapping[str, BucketSeries]]:
         found: dict[str, Mapping[str, BucketSeries]] = {}
         for one in {org, *self._orgs}:
-            found.update(super().buckets(one, source_ids, metrics, window, bucket_ms))
+            found.update(super().buckets(one, source_ids, metrics, window, bucket_ms, question=question))
         return found
 
 
@@ -133,17 +141,38 @@ class SortsEqualTimes(MemoryStore):
 class TruncatedTooEarly(MemoryStore):
     """Says that there is more when the limit is just met."""
 
-    def raw(self, org: str, source_id: str, metrics: Sequence[str] | None, window: Window, limit: int) -> RawSeries:
-        found = super().raw(org, source_id, metrics, window, limit)
+    def raw(
+        self,
+        org: str,
+        source_id: str,
+        metrics: Sequence[str] | None,
+        window: Window,
+        limit: int,
+        *,
+        question: Question | None = None,
+    ) -> RawSeries:
+        found = super().raw(org, source_id, metrics, window, limit, question=question)
         return attrs.evolve(found, truncated=sum(map(len, found.series.values())) >= limit)
 
 
 class LimitsEachMetric(MemoryStore):
     """Gives every metric the whole limit."""
 
-    def raw(self, org: str, source_id: str, metrics: Sequence[str] | None, window: Window, limit: int) -> RawSeries:
+    def raw(
+        self,
+        org: str,
+        source_id: str,
+        metrics: Sequence[str] | None,
+        window: Window,
+        limit: int,
+        *,
+        question: Question | None = None,
+    ) -> RawSeries:
         names = self.names(org, source_id) if metrics is None else metrics
-        parts = [super(LimitsEachMetric, self).raw(org, source_id, [name], window, limit) for name in names]
+        parts = [
+            super(LimitsEachMetric, self).raw(org, source_id, [name], window, limit, question=question)
+            for name in names
+        ]
         series = {name: found for part in parts for name, found in part.series.items()}
         return RawSeries(series, any(part.truncated for part in parts))
 
@@ -160,23 +189,52 @@ class LatestByCommit(MemoryStore):
 class HoldsTheWindowsEnd(MemoryStore):
     """Takes windows for closed ones."""
 
-    def raw(self, org: str, source_id: str, metrics: Sequence[str] | None, window: Window, limit: int) -> RawSeries:
-        return super().raw(org, source_id, metrics, attrs.evolve(window, end_ns=window.end_ns + 1), limit)
+    def raw(
+        self,
+        org: str,
+        source_id: str,
+        metrics: Sequence[str] | None,
+        window: Window,
+        limit: int,
+        *,
+        question: Question | None = None,
+    ) -> RawSeries:
+        return super().raw(
+            org, source_id, metrics, attrs.evolve(window, end_ns=window.end_ns + 1), limit, question=question
+        )
 
 
 class FloatsIntegers(MemoryStore):
     """Keeps numbers as floats, as a column of doubles does."""
 
-    def raw(self, org: str, source_id: str, metrics: Sequence[str] | None, window: Window, limit: int) -> RawSeries:
-        found = super().raw(org, source_id, metrics, window, limit)
+    def raw(
+        self,
+        org: str,
+        source_id: str,
+        metrics: Sequence[str] | None,
+        window: Window,
+        limit: int,
+        *,
+        question: Question | None = None,
+    ) -> RawSeries:
+        found = super().raw(org, source_id, metrics, window, limit, question=question)
         return attrs.evolve(found, series={name: _floats(series) for name, series in found.series.items()})
 
 
 class RoundsTimesTwice(MemoryStore):
     """Divides by a float."""
 
-    def raw(self, org: str, source_id: str, metrics: Sequence[str] | None, window: Window, limit: int) -> RawSeries:
-        found = super().raw(org, source_id, metrics, window, limit)
+    def raw(
+        self,
+        org: str,
+        source_id: str,
+        metrics: Sequence[str] | None,
+        window: Window,
+        limit: int,
+        *,
+        question: Question | None = None,
+    ) -> RawSeries:
+        found = super().raw(org, source_id, metrics, window, limit, question=question)
         series = {
             name: attrs.evolve(one, timestamp_ms=[float(round(ms * 1_000_000)) / 1e6 for ms in one.timestamp_ms])
             for name, one in found.series.items()
@@ -196,10 +254,12 @@ class AggregatesBooleans(MemoryStore):
         metrics: Sequence[str] | None,
         window: Window,
         bucket_ms: int,
+        *,
+        question: Question | None = None,
     ) -> Mapping[str, Mapping[str, BucketSeries]]:
         self.lying = True
         try:
-            return super().buckets(org, source_ids, metrics, window, bucket_ms)
+            return super().buckets(org, source_ids, metrics, window, bucket_ms, question=question)
         finally:
             self.lying = False
 
@@ -220,8 +280,10 @@ class RoundsBucketsTowardsZero(MemoryStore):
         metrics: Sequence[str] | None,
         window: Window,
         bucket_ms: int,
+        *,
+        question: Question | None = None,
     ) -> Mapping[str, Mapping[str, BucketSeries]]:
-        found = super().buckets(org, source_ids, metrics, window, bucket_ms)
+        found = super().buckets(org, source_ids, metrics, window, bucket_ms, question=question)
         return {
             source: {
                 metric: attrs.evolve(one, timestamp_ms=[ms + bucket_ms if ms < 0 else ms for ms in one.timestamp_ms])
@@ -235,9 +297,17 @@ class ForgetsTags(MemoryStore):
     """Answers events bare."""
 
     def events(
-        self, org: str, source_id: str, window: Window, name: str | None, limit: int, *, newest: bool
+        self,
+        org: str,
+        source_id: str,
+        window: Window,
+        name: str | None,
+        limit: int,
+        *,
+        newest: bool,
+        question: Question | None = None,
     ) -> list[Event]:
-        found = super().events(org, source_id, window, name, limit, newest=newest)
+        found = super().events(org, source_id, window, name, limit, newest=newest, question=question)
         return [attrs.evolve(event, tags={}) for event in found]
 
 
@@ -245,9 +315,17 @@ class NewestFirst(MemoryStore):
     """Answers the newest events in the order it read them."""
 
     def events(
-        self, org: str, source_id: str, window: Window, name: str | None, limit: int, *, newest: bool
+        self,
+        org: str,
+        source_id: str,
+        window: Window,
+        name: str | None,
+        limit: int,
+        *,
+        newest: bool,
+        question: Question | None = None,
     ) -> list[Event]:
-        found = super().events(org, source_id, window, name, limit, newest=newest)
+        found = super().events(org, source_id, window, name, limit, newest=newest, question=question)
         return found[::-1] if newest else found
 
 
@@ -371,7 +449,7 @@ TIES = "test_a_limit_keeps_the_oldest_or_the_newest_in_ascending_order"
     ],
 )
 def test_a_broken_store_fails_by_name(broken: type[MemoryStore], caught_by: set[str]) -> None:
-    class Suite(StoreContract):
+    class Suite(CommitContract, MetricsContract, BucketsContract, EventsContract):
         def make(self) -> Store:
             return broken()
 

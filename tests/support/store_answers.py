@@ -40,7 +40,7 @@ def answers(
     bucket_ms: int = 60_000,
 ) -> Answers:
     """Everything that the store says of an organisation and its sources."""
-    found: list[Any] = [dict(store.sources(org))]
+    found: list[Any] = [sorted(store.sources(org).items())]
     means: list[float | None] = []
     for source_id in sources:
         raw = store.raw(org, source_id, None, window, limit)

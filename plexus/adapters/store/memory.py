@@ -6,9 +6,12 @@ Rows are kept in the order of commit, a list an organisation, and every question
 from __future__ import annotations
 
 import math
+import secrets
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -18,10 +21,14 @@ from plexus.domain.event import Event
 from plexus.domain.loss import Loss, merged
 from plexus.domain.series import BucketSeries, Series
 from plexus.domain.values import MAX_INT, MIN_INT, Value, is_number
-from plexus.ports.store import RawSeries, Receipt, Submission, Window
+from plexus.ports.store import Head, Question, RawSeries, Receipt, Replayed, Selection, StreamInfo, Submission, Window
+from plexus.protocol.columns import Columns
 from plexus.protocol.ledger import Draft, StreamState
 
 _NS_PER_MS = 1_000_000
+
+SCAN_POINTS = 50_000
+"""Points in a part of a scan at most."""
 
 
 @attrs.frozen
@@ -32,6 +39,7 @@ class _Row:
     is_event: bool
     value: Value
     tags: Mapping[str, str]
+    run_id: str | None = None
 
 
 @attrs.define
@@ -48,6 +56,9 @@ class MemoryStore:
         self._lock = threading.Lock()
         self._orgs: dict[str, _Organisation] = defaultdict(_Organisation)
         self._streams: dict[tuple[str, str], StreamState] = {}
+        self._heard: dict[tuple[str, str], int] = {}
+        self._log = secrets.token_hex(8)
+        self._groups: list[list[tuple[str, Columns]]] = []
         self._closed = False
 
     def commit(self, group: Sequence[Submission]) -> list[Receipt]:
@@ -64,7 +75,13 @@ class MemoryStore:
                 org.seen_ns.update({row.source_id: item.arrival_ns for row in new})
                 if item.batch is not None:
                     merged(org.losses[item.source_id], item.losses)
-            self._streams.update({key: draft.settle() for key, draft in drafts.items() if draft.moved})
+            moved = {key: draft.settle() for key, draft in drafts.items() if draft.moved}
+            self._streams.update(moved)
+            for item in group:
+                if item.batch is not None and (item.org, item.batch.stream) in moved:
+                    self._heard[item.org, item.batch.stream] = item.arrival_ns
+            if stored:
+                self._groups.append([(item.org, _copied(item.columns)) for item in stored])
             return receipts
 
     def sources(self, org: str) -> Mapping[str, int]:
@@ -81,9 +98,19 @@ class MemoryStore:
         """The newest value of each metric: rows are ascending, so the last one stays."""
         return {row.metric: (row.t_ns, row.value) for row in self._metrics(org, [source_id], None)}
 
-    def raw(self, org: str, source_id: str, metrics: Sequence[str] | None, window: Window, limit: int) -> RawSeries:
+    def raw(
+        self,
+        org: str,
+        source_id: str,
+        metrics: Sequence[str] | None,
+        window: Window,
+        limit: int,
+        *,
+        question: Question | None = None,
+    ) -> RawSeries:
         """Raw values of the named metrics of one source."""
-        rows = list(_inside(window, self._metrics(org, [source_id], metrics)))
+        rows = _read(question, _inside(window, self._metrics(org, [source_id], metrics)))
+        rows = [row for _, same in groupby(rows, key=_time_of) for row in sorted(same, key=_metric_of)]
         series = {
             metric: Series([_ms(row.t_ns) for row in part], [row.value for row in part])
             for metric, part in _grouped(rows[:limit], _metric_of).items()
@@ -97,9 +124,11 @@ class MemoryStore:
         metrics: Sequence[str] | None,
         window: Window,
         bucket_ms: int,
+        *,
+        question: Question | None = None,
     ) -> Mapping[str, Mapping[str, BucketSeries]]:
         """Aggregates by source and metric."""
-        rows = _inside(window, self._metrics(org, source_ids, metrics))
+        rows = _read(question, _inside(window, self._metrics(org, source_ids, metrics)))
         return {
             source_id: {
                 metric: _bucket_series(part, bucket_ms) for metric, part in _grouped(of_source, _metric_of).items()
@@ -108,16 +137,43 @@ class MemoryStore:
         }
 
     def events(
-        self, org: str, source_id: str, window: Window, name: str | None, limit: int, *, newest: bool
+        self,
+        org: str,
+        source_id: str,
+        window: Window,
+        name: str | None,
+        limit: int,
+        *,
+        newest: bool,
+        question: Question | None = None,
     ) -> list[Event]:
         """Events of one source, ascending in time."""
-        rows = [
-            row
-            for row in _inside(window, self._ascending(org))
-            if row.is_event and row.source_id == source_id and name in (None, row.metric)
-        ]
+        rows = _read(
+            question,
+            (
+                row
+                for row in _inside(window, self._ascending(org))
+                if row.is_event and row.source_id == source_id and name in (None, row.metric)
+            ),
+        )
         chosen = rows[max(0, len(rows) - limit) :] if newest else rows[:limit]
         return [Event(row.metric, row.value, _ms(row.t_ns), row.tags, row.source_id) for row in chosen]
+
+    def scan(self, org: str, selection: Selection, *, question: Question | None = None) -> Iterator[Columns]:
+        """Metrics' points by source, metric and time."""
+        rows = sorted(self._chosen(org, selection), key=lambda row: (row.source_id, row.metric))
+        for start in range(0, len(rows), SCAN_POINTS):
+            part = Columns()
+            for row in _read(question, rows[start : start + SCAN_POINTS]):
+                tags = row.tags or None
+                part.add(
+                    row.source_id, row.metric, row.t_ns, is_event=False, value=row.value, tags=tags, run_id=row.run_id
+                )
+            yield part
+
+    def count(self, org: str, selection: Selection, *, question: Question | None = None) -> int:
+        """How many points `scan` gives."""
+        return len(_read(question, self._chosen(org, selection)))
 
     def losses(self, org: str, source_id: str) -> Sequence[Loss]:
         """What the source's devices declared to have dropped."""
@@ -125,18 +181,98 @@ class MemoryStore:
             self._check_open()
             return [loss for _reason, loss in sorted(self._orgs[org].losses[source_id].items())]
 
+    def head(self) -> Head:
+        """Where the order of commits is; a name of this object's own, since nothing of it survives."""
+        with self._lock:
+            self._check_open()
+            return Head(self._log, len(self._groups))
+
+    def replay(self, org: str, source_id: str, first: int, max_points: int) -> Replayed | None:
+        """The source's points in the order of commit."""
+        with self._lock:
+            self._check_open()
+            if not 1 <= first <= len(self._groups) + 1:
+                return None
+            found: list[tuple[int, Columns]] = []
+            points = 0
+            for seq in range(first, len(self._groups) + 1):
+                own = Columns()
+                for name, columns in self._groups[seq - 1]:
+                    if name == org:
+                        own.extend(columns.of_source(source_id))
+                if len(own):
+                    found.append((seq, own))
+                    points += len(own)
+                if points >= max_points:
+                    return Replayed(found, seq + 1)
+            return Replayed(found, len(self._groups) + 1)
+
+    def streams(self, org: str, source_id: str) -> Sequence[StreamInfo]:
+        """The streams that began with this source, the one heard of last first."""
+        with self._lock:
+            self._check_open()
+            found = [
+                StreamInfo(stream, state.watermark, self._heard[own, stream])
+                for (own, stream), state in self._streams.items()
+                if own == org and state.source_id == source_id
+            ]
+        return sorted(found, key=lambda info: (-info.seen_ns, info.stream))
+
+    def remove(self, org: str, selection: Selection) -> int:
+        """Remove points, and sources of which nothing is left."""
+        with self._lock:
+            self._check_open()
+            own = self._orgs[org]
+            before = len(own.rows)
+            had = {row.source_id for row in own.rows}
+            own.rows = [row for row in own.rows if not _selected(row, selection)]
+            for source_id in had - {row.source_id for row in own.rows}:
+                own.seen_ns.pop(source_id, None)
+                own.losses.pop(source_id, None)
+            return before - len(own.rows)
+
+    def rename(self, org: str, source_id: str, new: str) -> None:
+        """Give a source another name."""
+        with self._lock:
+            self._check_open()
+            own = self._orgs[org]
+            if new in own.seen_ns:
+                raise StoreError(f"source {new!r} has points already; choose another name, or remove them first")
+            own.rows = [attrs.evolve(row, source_id=new) if row.source_id == source_id else row for row in own.rows]
+            if source_id in own.seen_ns:
+                own.seen_ns[new] = own.seen_ns.pop(source_id)
+            merged(own.losses[new], own.losses.pop(source_id, {}).values())
+            for (name, _stream), state in self._streams.items():
+                if name == org and state.source_id == source_id:
+                    state.source_id = new
+
+    def maintain(self, now_ns: int) -> bool:  # noqa: ARG002 - the port's
+        """There is nothing to do about it."""
+        with self._lock:
+            self._check_open()
+        return False
+
+    def snapshot(self, folder: Path) -> None:
+        """Nothing of it is in files."""
+        raise StoreError(f"no snapshot in {folder}: this store is in memory only; name a data directory to keep points")
+
     def close(self) -> None:
         """Answer no more."""
         self._closed = True
 
     def _judge(self, submission: Submission, drafts: dict[tuple[str, str], Draft]) -> Receipt:
         if submission.batch is None:
-            return Receipt("store", len(submission.columns))
+            return Receipt("store", len(submission.columns), seq=len(self._groups) + 1)
         key = (submission.org, submission.batch.stream)
         if key not in drafts:
             drafts[key] = Draft(self._streams.get(key) or StreamState(submission.source_id))
         verdict = drafts[key].judge(submission.batch)
-        return Receipt(verdict, len(submission.columns) if verdict == "store" else 0, drafts[key].watermark)
+        stored = len(submission.columns) if verdict == "store" else 0
+        return Receipt(verdict, stored, drafts[key].watermark, len(self._groups) + 1)
+
+    def _chosen(self, org: str, selection: Selection) -> Iterable[_Row]:
+        rows = self._metrics(org, selection.source_ids, selection.metrics)
+        return rows if selection.window is None else _inside(selection.window, rows)
 
     def _metrics(self, org: str, source_ids: Sequence[str] | None, metrics: Sequence[str] | None) -> Iterator[_Row]:
         for row in self._ascending(org):
@@ -165,7 +301,29 @@ def _rows(submission: Submission) -> Iterator[_Row]:
                 f"a point of source {columns.source_id[i]!r}, metric {metric!r}, cannot be kept: {exc}"
             ) from exc
         tags = dict(columns.tags[i] or {})
-        yield _Row(columns.source_id[i], metric, columns.t_ns[i], columns.is_event[i], value, tags)
+        yield _Row(columns.source_id[i], metric, columns.t_ns[i], columns.is_event[i], value, tags, columns.run_id[i])
+
+
+def _copied(columns: Columns) -> Columns:
+    """Columns that are nobody else's; their values were copied before, so that they are known to be ones."""
+    return Columns(
+        source_id=list(columns.source_id),
+        metric=list(columns.metric),
+        t_ns=list(columns.t_ns),
+        is_event=list(columns.is_event),
+        value=[_copy(value) for value in columns.value],
+        tags=[None if tags is None else dict(tags) for tags in columns.tags],
+        run_id=list(columns.run_id),
+    )
+
+
+def _selected(row: _Row, selection: Selection) -> bool:
+    window = selection.window
+    return (
+        (selection.source_ids is None or row.source_id in selection.source_ids)
+        and (selection.metrics is None or row.metric in selection.metrics)
+        and (window is None or window.start_ns <= row.t_ns < window.end_ns)
+    )
 
 
 def _copy(value: Any) -> Any:
@@ -179,6 +337,18 @@ def _copy(value: Any) -> Any:
     if isinstance(value, int) and MIN_INT <= value <= MAX_INT:
         return value
     raise TypeError(f"{type(value).__name__} is no value, or does not fit 64 bits")
+
+
+def _read(question: Question | None, rows: Iterable[_Row]) -> list[_Row]:
+    """Rows that a question looks at, which its budget must allow."""
+    found = list(rows)
+    if question is not None:
+        question.read(len(found))
+    return found
+
+
+def _time_of(row: _Row) -> int:
+    return row.t_ns
 
 
 def _metric_of(row: _Row) -> str:
@@ -213,6 +383,7 @@ def _bucket_series(rows: Iterable[_Row], bucket_ms: int) -> BucketSeries:
         avg=[_mean(part) for part in numbers],
         count=[len(values) for values in buckets.values()],
         last=[values[-1] for values in buckets.values()],
+        finite=[len(part) for part in numbers],
     )
 
 

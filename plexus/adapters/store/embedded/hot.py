@@ -1,90 +1,131 @@
-"""The hot table: the newest points in DuckDB's memory, where questions are answered.
+"""The hot tables: the newest points in DuckDB's memory, where questions are answered.
 
-Tables: `points` (series, t_ns, kind, num, packed; see `values`) and `events` (series, t_ns, packed, tags as msgpack).
-Rows lie in the order of commit, so `rowid` is what orders equal times.
+A segment holds the points of some rows of the journal, those after the last segment's, in two tables of its own,
+`points_<n>` and `events_<n>`, with the columns of `arrow`. Within a table `rowid` is the order of commit, and of two
+segments the one with the lower number was committed first. A segment is dropped whole once its points are in files.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import struct
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import accumulate
 from typing import Any, Union
 
-import attrs
 import duckdb
 import pyarrow as pa
 
-from plexus.adapters.store.embedded.catalogue import Part
-from plexus.adapters.store.embedded.values import pack, split
+from plexus.adapters.store.embedded.arrow import Extras, Numbers, Rows, Tables
 from plexus.domain.errors import StoreError
 
 ROW_GROUP = 122_880
 """Points that DuckDB keeps together: that many at once go in at 60 ns a point, and a single one at 1 ms."""
 
-_SCHEMA = (
-    "CREATE TABLE points (series INTEGER, t_ns BIGINT, kind UTINYINT, num DOUBLE, packed BLOB)",
-    "CREATE TABLE events (series INTEGER, t_ns BIGINT, packed BLOB, tags BLOB)",
-)
+_COLUMNS = {
+    "points": "series INTEGER, t_ns BIGINT, kind UTINYINT, num DOUBLE, packed BLOB, extra INTEGER",
+    "events": "series INTEGER, t_ns BIGINT, packed BLOB, extra INTEGER",
+}
 
 
-@attrs.define
-class Rows:
-    """Rows on their way into the tables, as Arrow record batches: made while the points are in the cache."""
-
-    points: list[Any] = attrs.field(factory=list)
-    events: list[Any] = attrs.field(factory=list)
-    count: int = 0
-
-    def add(self, points: Part, events: Part) -> None:
-        """Put these behind the others."""
-        if points.series:
-            self.points.append(_points_batch(points))
-        if events.series:
-            self.events.append(_events_batch(events))
-        self.count += len(points.series) + len(events.series)
-
-
-class HotTable:
-    """`insert` by one thread at a time; `ask` by any. Raises StoreError."""
+class HotTables:
+    """The segments. One thread at a time opens, fills, drops them; `ask` and `cut` are for any. Raises StoreError."""
 
     def __init__(self) -> None:
+        self._numbers = Numbers()
         with _faults():
             self._connection = duckdb.connect(":memory:", config=_config())
-            for statement in _SCHEMA:
-                self._connection.execute(statement)
+            # Something to touch: a transaction sees the tables as they were when it touched the first one.
+            self._connection.execute("CREATE TABLE beginning (nothing INTEGER)")
 
-    def insert(self, rows: Rows) -> None:
-        """Put rows into the tables, all or nothing."""
+    def open(self, number: int) -> Segment:
+        """A new, empty segment; `number` is larger than those of the segments before."""
         with _faults():
-            self._connection.begin()
-            try:
-                self._insert("points", rows.points)
-                self._insert("events", rows.events)
-                self._connection.commit()
-            except BaseException:
-                self._connection.rollback()
-                raise
+            for kind, columns in _COLUMNS.items():
+                self._connection.execute(f"CREATE TABLE {kind}_{number:d} ({columns})")
+        return Segment(self._connection, number, self.extras())
 
-    def ask(self, sql: str, parameters: Union[Sequence[Any], Mapping[str, Any]]) -> list[tuple[Any, ...]]:
+    def drop(self, segment: Segment) -> None:
+        """Let go of a segment's points; a cut that was made before still has them."""
+        with _faults():
+            self._connection.execute(
+                f"BEGIN; DROP TABLE points_{segment.number:d}; DROP TABLE events_{segment.number:d}; COMMIT"
+            )
+
+    def extras(self) -> Extras:
+        """Extras for rows that never become a segment."""
+        return Extras(self._numbers)
+
+    @contextlib.contextmanager
+    def cut(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A cursor that sees every segment as it is at this moment, whatever becomes of it meanwhile."""
+        with _faults():
+            cursor = self._connection.cursor()
+            try:
+                cursor.begin()
+                cursor.execute("SELECT count(*) FROM beginning").fetchall()
+                yield cursor
+            finally:
+                cursor.close()
+
+    def ask(self, sql: str, parameters: Union[Sequence[Any], Mapping[str, Any], None] = None) -> list[tuple[Any, ...]]:
         """The rows of one query, on one consistent cut."""
         with _faults(), self._connection.cursor() as cursor:
             return cursor.execute(sql, parameters).fetchall()
 
     def close(self) -> None:
-        """Let go of the memory."""
-        self._connection.close()
+        """Let go of the memory; a question that is under way keeps it until it has its answer."""
+        with contextlib.suppress(duckdb.Error):
+            self._connection.close()
 
-    def _insert(self, table: str, batches: Sequence[Any]) -> None:
+
+class Segment:
+    """One stretch of the journal's points; used by one thread at a time."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, number: int, extras: Extras) -> None:
+        self._connection = connection
+        self.number = number
+        self.rows = Rows(extras)
+        """What is not in the tables yet."""
+
+    @property
+    def extras(self) -> Extras:
+        """What `extra` means in its tables."""
+        return self.rows.extras
+
+    def feed(self) -> None:
+        """Put the rows into the tables, all or nothing; when that fails they stay."""
+        if not self.rows.count:
+            return
+        with _faults():
+            self._connection.begin()
+            try:
+                self._insert("points", self.rows.points)
+                self._insert("events", self.rows.events)
+                self._connection.commit()
+            except BaseException:
+                self._connection.rollback()
+                raise
+        self.rows.clear()
+
+    def tables(self, cursor: duckdb.DuckDBPyConnection) -> Tables:
+        """All points that are in the tables, in the order of commit, over a cut of them; by any thread."""
+        return Tables(self._table("points", cursor), self._table("events", cursor), self.extras.pairs)
+
+    def _insert(self, kind: str, batches: Sequence[pa.RecordBatch]) -> None:
         if not batches:
             return
         self._connection.register("block", pa.Table.from_batches(batches).combine_chunks())
         try:
-            self._connection.execute(f"INSERT INTO {table} SELECT * FROM block")  # noqa: S608 - one of two names
+            self._connection.execute(f"INSERT INTO {kind}_{self.number:d} SELECT * FROM block")  # noqa: S608 - ours
         finally:
             self._connection.unregister("block")
+
+    def _table(self, kind: str, cursor: duckdb.DuckDBPyConnection) -> pa.Table:
+        with _faults():
+            found: pa.Table = cursor.sql(
+                f"SELECT * FROM {kind}_{self.number:d} ORDER BY rowid"  # noqa: S608 - ours
+            ).to_arrow_table()
+        return found
 
 
 def _config() -> dict[str, Any]:
@@ -98,49 +139,6 @@ def _config() -> dict[str, Any]:
         "temp_directory": "",
         "preserve_insertion_order": True,
     }
-
-
-def _points_batch(part: Part) -> Any:
-    kinds, nums, packed = split(part.value)
-    columns = {
-        "series": _numbers("i", part.series),
-        "t_ns": _numbers("q", part.t_ns),
-        "kind": _array(pa.uint8(), len(kinds), kinds),
-        "num": _numbers("d", nums),
-        "packed": _blobs(packed, len(kinds)),
-    }
-    return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
-
-
-def _events_batch(part: Part) -> Any:
-    columns = {
-        "series": _numbers("i", part.series),
-        "t_ns": _numbers("q", part.t_ns),
-        "packed": _blobs(list(map(pack, part.value)), len(part.series)),
-        "tags": _blobs([pack(tags) if tags else b"" for tags in part.tags], len(part.series)),
-    }
-    return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
-
-
-# `pa.array` takes lists too, at twice the time, and imports pandas for it where there is one.
-_TYPES = {"i": pa.int32(), "q": pa.int64(), "d": pa.float64()}
-
-
-def _numbers(code: str, column: Sequence[Any]) -> Any:
-    return _array(_TYPES[code], len(column), struct.pack(f"={len(column)}{code}", *column))
-
-
-def _blobs(column: list[bytes] | None, count: int) -> Any:
-    """A column of bytes; None for one of nothing but empty ones."""
-    if column is None:
-        return _array(pa.binary(), count, bytes(4 * (count + 1)), b"")
-    ends = struct.pack(f"={count + 1}i", 0, *accumulate(map(len, column)))
-    return _array(pa.binary(), count, ends, b"".join(column))
-
-
-def _array(kind: Any, count: int, *buffers: bytes) -> Any:
-    """An Arrow array without nulls."""
-    return pa.Array.from_buffers(kind, count, [None, *map(pa.py_buffer, buffers)])
 
 
 @contextlib.contextmanager

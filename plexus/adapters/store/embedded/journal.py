@@ -6,41 +6,41 @@ Invariants:
 - the file is locked from opening to closing; the kernel drops the lock of a process that is killed;
 - after the disk failed to read or write, nothing more is appended: a flush that failed is never tried again.
 
-Tables:
-- `journal`: one row a group: `points` in it, `crc` over `seq` and `body`, and `body`, a record;
-- `streams`: what is no longer in memory of the streams, as it was after row `seq`. What later rows say of a stream
-  comes on top: a stream is written here when it leaves memory, and not with every batch;
-- `sealed`: the manifest, which files hold which rows that are no longer in `journal`. A file is added and its rows
-  are deleted in one transaction, and who reads begins after the last sealed row: nothing is seen twice or missed.
-
-The format's number is SQLite's `user_version`. An older one would be migrated, a newer one is refused.
+The tables and their format's number are in `schema`; what is known of the history is in `manifest`, over the same file.
+Rows up to the cut are sealed: they are what no reader looks at any more, and are deleted in lots that hold nothing up.
 """
 
 from __future__ import annotations
 
 import contextlib
 import sqlite3
+import threading
 import zlib
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
 
 from plexus.adapters.privatefile import database_files, link_among, make_private_file
+from plexus.adapters.store.embedded import schema
 from plexus.domain.errors import StoreError
 
 NAME = "journal.db"
-VERSION = 1
-_SCHEMA = (
-    """CREATE TABLE journal (
-        seq INTEGER PRIMARY KEY, points INTEGER NOT NULL, crc INTEGER NOT NULL, body BLOB NOT NULL)""",
-    """CREATE TABLE streams (
-        org TEXT NOT NULL, stream TEXT NOT NULL, source_id TEXT NOT NULL, watermark INTEGER NOT NULL,
-        seen_ns INTEGER NOT NULL, seq INTEGER NOT NULL, prints BLOB NOT NULL, PRIMARY KEY (org, stream))""",
-    """CREATE TABLE sealed (
-        file TEXT PRIMARY KEY, first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL, points INTEGER NOT NULL)""",
-)
+
+_STREAMS = "SELECT org, stream, source_id, watermark, seen_ns, seq, prints FROM streams"
+
+UNSET_CLOCK_NS = 1_577_836_800 * 10**9
+"""Times before 2020 are those of a clock that was not set."""
+
+DELETED_BYTES = 2 * 1024 * 1024
+DELETED_ROWS = 1_000
+"""What one transaction deletes of sealed rows, at most (one row at least): some milliseconds."""
+
+REPLAYED_BYTES = 32 * 1024 * 1024
+REPLAYED_ROWS = 20_000
+"""The newest sealed rows that stay for a while, for streams that were away."""
 
 
 @attrs.frozen
@@ -66,7 +66,7 @@ class Row:
 
 
 class Journal:
-    """The file `journal.db` in `data_dir`, which is made when it is not there. Used by one thread at a time.
+    """The file `journal.db` in `data_dir`, which is made when it is not there. Used under `writing`, by any thread.
 
     Every method raises StoreError, in one line that names the file. `check` before a commit.
     """
@@ -74,13 +74,16 @@ class Journal:
     def __init__(self, data_dir: Path) -> None:
         self._path = data_dir / NAME
         self._broken = ""
+        self.writing = threading.Lock()
+        """Held over every use of the file; never for longer than one short transaction takes."""
         with self._faults():
             _make_private(self._path)
             self._connection = sqlite3.connect(self._path, timeout=0, isolation_level=None, check_same_thread=False)
         try:
             with self._faults():
                 self._prepare()
-                self._first, self._last = self._ends()
+                self._cut, self._last = self._ends()
+                self._measure()
         except BaseException:
             self._connection.close()
             raise
@@ -93,31 +96,111 @@ class Journal:
     def append(self, body: bytes, points: int, streams: Sequence[StreamRow]) -> int:
         """Add a group's row, and the streams that leave memory with it, all or nothing, durably; returns its `seq`."""
         seq = self._last + 1
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             connection.execute("INSERT INTO journal VALUES (?, ?, ?, ?)", (seq, points, _crc(seq, body), body))
             self._write(streams)
         self._last = seq
+        self._lengths.append(len(body))
         return seq
 
     def keep(self, streams: Sequence[StreamRow]) -> None:
         """Write streams without a group."""
-        with self._transaction():
+        with self.transaction():
             self._write(streams)
 
     def stream(self, org: str, stream: str) -> StreamRow | None:
         """What is kept of a stream."""
-        with self._faults():
-            found = self._connection.execute(
-                "SELECT org, stream, source_id, watermark, seen_ns, seq, prints FROM streams"
-                " WHERE org = ? AND stream = ?",
-                (org, stream),
-            ).fetchone()
-        return StreamRow(*found) if found else None
+        found = self.ask(f"{_STREAMS} WHERE org = ? AND stream = ?", (org, stream))
+        return StreamRow(*found[0]) if found else None
+
+    def streams_of(self, org: str, source_id: str) -> list[StreamRow]:
+        """What is kept of the streams that began with this source."""
+        found = self.ask(f"{_STREAMS} WHERE org = ? AND source_id = ?", (org, source_id))
+        return [StreamRow(*row) for row in found]
+
+    def forget_streams(self, before_ns: int, limit: int, spared: Collection[tuple[str, str]]) -> int:
+        """Let go of streams that nobody heard of since then, so many at once, but those; how many.
+
+        One that was heard of before there was this software was so by a clock that was not set: it stays.
+        """
+        silent = self.ask(
+            "SELECT org, stream FROM streams WHERE seen_ns < ? AND seen_ns > ?", (before_ns, UNSET_CLOCK_NS)
+        )
+        gone = [stream for stream in silent if stream not in spared][:limit]
+        if gone:
+            with self.transaction() as connection:
+                connection.executemany("DELETE FROM streams WHERE org = ? AND stream = ?", gone)
+        return len(gone)
+
+    @property
+    def last(self) -> int:
+        """The last row that was given out."""
+        return self._last
 
     def rows(self) -> Iterator[Row]:
         """Every row that is not sealed, in order; one that is damaged says so, and the next one follows."""
-        for seq in range(self._first, self._last + 1):
-            yield self._row(seq)
+        for seq in range(self._cut + 1, self._last + 1):
+            yield self.row(seq)
+
+    @property
+    def cut(self) -> int:
+        """The last row that is sealed."""
+        return self._cut
+
+    def move_cut(self, connection: sqlite3.Connection, cut: int) -> None:
+        """Rows up to `cut` are sealed, once the transaction of this connection is through; see `moved`."""
+        connection.execute("INSERT OR REPLACE INTO counters VALUES ('cut', ?)", (cut,))
+
+    def moved(self, cut: int) -> None:
+        """That transaction is through."""
+        self._sealed_bytes += sum(self._lengths[self._cut + 1 - self._lowest : cut + 1 - self._lowest])
+        self._cut = cut
+
+    def delete_sealed(self, *, keep: bool = True) -> bool:
+        """Delete a lot of the oldest sealed rows, when more are kept than `replay` needs (`keep`); whether it did."""
+        total, rows = 0, 0
+        for length in self._lengths[: min(self._cut + 1 - self._lowest, DELETED_ROWS)]:
+            excess = self._sealed_bytes - total > REPLAYED_BYTES or self._cut + 1 - self._lowest - rows > REPLAYED_ROWS
+            if (keep and not excess) or (rows and total + length > DELETED_BYTES):
+                break
+            total += length
+            rows += 1
+        if not rows:
+            return False
+        with self.transaction() as connection:
+            connection.execute("DELETE FROM journal WHERE seq < ?", (self._lowest + rows,))
+            connection.execute("DELETE FROM renames WHERE seq < ?", (self._lowest + rows,))
+        self._lowest += rows
+        self._sealed_bytes -= total
+        del self._lengths[:rows]
+        return True
+
+    def log(self) -> str:
+        """The name of this journal's numbering; a copy that goes on by itself has another."""
+        return format(self.ask("SELECT value FROM counters WHERE name = 'log'")[0][0], "x")
+
+    def copy_to(self, copy: sqlite3.Connection, pages: int, progress: Callable[[int, int, int], object]) -> None:
+        """Copy the whole file, what is committed meanwhile included; `progress` is called between its pieces."""
+        self._connection.backup(copy, pages=pages, progress=progress, sleep=0.0)
+
+    def ask(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
+        """All rows of one question about the file."""
+        with self._faults():
+            return self._connection.execute(sql, parameters).fetchall()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """What is done inside is durable after it, or nothing of it is done."""
+        with self._faults():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                # A full or failing disk has often ended the transaction by itself.
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
 
     def close(self) -> None:
         """Let go of the file; closing twice is fine."""
@@ -125,7 +208,8 @@ class Journal:
         with self._faults():
             self._connection.close()
 
-    def _row(self, seq: int) -> Row:
+    def row(self, seq: int) -> Row:
+        """One row, sealed or not."""
         # One by one and by key: a page that cannot be read takes its own row with it and no other.
         try:
             found = self._connection.execute("SELECT crc, body FROM journal WHERE seq = ?", (seq,)).fetchone()
@@ -142,7 +226,7 @@ class Journal:
         """A sentence about a row that cannot be read."""
         return f"{self._path}: journal row {seq} cannot be read: {what}; its points are lost, all others are here"
 
-    def _write(self, streams: Sequence[StreamRow]) -> None:
+    def _write(self, streams: Iterable[StreamRow]) -> None:
         self._connection.executemany(
             "INSERT OR REPLACE INTO streams (org, stream, source_id, watermark, seen_ns, seq, prints)"
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -155,37 +239,30 @@ class Journal:
         execute("PRAGMA journal_mode=WAL")
         execute("PRAGMA synchronous=FULL")
         execute("BEGIN EXCLUSIVE")
-        found = int(execute("PRAGMA user_version").fetchone()[0])
-        if found > VERSION:
+        found = schema.found(self._connection)
+        if found > schema.VERSION:
             raise StoreError(
-                f"{self._path} has format {found}, and this version of Plexus reads up to {VERSION}: "
+                f"{self._path} has format {found}, and this version of Plexus reads up to {schema.VERSION}: "
                 "a newer one wrote it; update Plexus, or name another data directory"
             )
-        if found == 0:
-            for statement in _SCHEMA:
-                execute(statement)
-            execute(f"PRAGMA user_version={VERSION:d}")
+        schema.prepare(self._connection)
         execute("COMMIT")
 
     def _ends(self) -> tuple[int, int]:
-        """The first row that is not sealed, and the last row that was given out."""
+        """The last row that is sealed, and the last one that was given out."""
         one = "SELECT coalesce(max({}), 0) FROM {}"
-        cut = int(self._connection.execute(one.format("last_seq", "sealed")).fetchone()[0])
+        cut = int(self._connection.execute(one.format("value", "counters WHERE name = 'cut'")).fetchone()[0])
         last = int(self._connection.execute(one.format("seq", "journal")).fetchone()[0])
-        return cut + 1, max(cut, last)
+        return cut, max(cut, last)
 
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._faults():
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._connection
-                self._connection.execute("COMMIT")
-            except BaseException:
-                # A full or failing disk has often ended the transaction by itself.
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
+    def _measure(self) -> None:
+        """How long each row is that is there; one that is missing has no length."""
+        execute = self._connection.execute
+        self._lowest = int(execute("SELECT coalesce(min(seq), ?) FROM journal", (self._last + 1,)).fetchone()[0])
+        self._lengths = array("Q", bytes(8 * (self._last + 1 - self._lowest)))
+        for seq, length in execute("SELECT seq, length(body) FROM journal"):
+            self._lengths[seq - self._lowest] = length
+        self._sealed_bytes = sum(self._lengths[: max(0, self._cut + 1 - self._lowest)])
 
     @contextlib.contextmanager
     def _faults(self) -> Iterator[None]:

@@ -2,20 +2,23 @@
 
 A record is msgpack, compressed with zstd. msgpack keeps every value as it came (integers and floats apart, NaN, -0.0,
 64 bits with and without sign), and encodes whole lists at 4 ns an item, which is why points stay in columns. A column
-that holds the same thing for all points is kept once.
+that holds the same thing for all points is kept once. A columnar body that was checked when it came is kept as it came.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Union
 
 import msgspec
 import zstandard
 
-from plexus.domain.errors import StoreError
+from plexus.domain.errors import ProtocolError, StoreError
 from plexus.ports.store import Submission
-from plexus.protocol.columns import Columns
+from plexus.protocol import columnar
+from plexus.protocol.columnar import arrayreading
+from plexus.protocol.columnar.arrays import ArrayColumns
+from plexus.protocol.columns import Columns, joined
 
 LEVEL = 1
 """Of zstd: 8 to 10 bytes a point at 15 to 25 ns; the levels up to 5 save less than 3 % more."""
@@ -40,17 +43,24 @@ class Block(msgspec.Struct, array_like=True):
         source_id, run_id: the column, or the one value that all points have.
         tags: the column, or None when no point has any.
         metric, t_ns, is_event, value: the columns.
+        body: a columnar body in place of all columns but `source_id`: its bytes, or on the way in the ArrayColumns of
+            it. Came later than the others, as `count` did, how many points it has.
     """
 
     org: str
     seen_ns: dict[str, int]
     source_id: Union[str, list[str]]
-    metric: list[str]
-    t_ns: list[int]
-    is_event: list[bool]
-    value: list[Any]
-    tags: Union[list[Mapping[str, str] | None], None]
-    run_id: Union[list[str | None], str, None]
+    metric: list[str] = []
+    t_ns: list[int] = []
+    is_event: list[bool] = []
+    value: list[Any] = []
+    tags: Union[list[Mapping[str, str] | None], None] = None
+    run_id: Union[list[str | None], str, None] = None
+    body: Any = b""
+    count: int = 0
+
+    def __len__(self) -> int:
+        return self.count or len(self.metric)
 
 
 class Step(msgspec.Struct, array_like=True):
@@ -85,10 +95,17 @@ class Record(msgspec.Struct, array_like=True):
     @property
     def points(self) -> int:
         """How many points it holds."""
-        return sum(len(block.metric) for block in self.blocks)
+        return sum(map(len, self.blocks))
 
 
-_encoder = msgspec.msgpack.Encoder()
+def _plain_body(body: Any) -> bytes:
+    """What msgpack does not know: a body that is columns still."""
+    if isinstance(body, ArrayColumns):
+        return body.body
+    raise TypeError(f"a {type(body).__name__} is no value")
+
+
+_encoder = msgspec.msgpack.Encoder(enc_hook=_plain_body)
 _decoder = msgspec.msgpack.Decoder(Record)
 
 
@@ -118,6 +135,23 @@ def declared(stored: Sequence[Submission]) -> list[Lost]:
         if submission.batch is not None
         for loss in submission.losses
     ]
+
+
+def columns_of(block: Block) -> ArrayColumns | Block:
+    """What a block holds: the arrays of its body, or itself where it has columns. Raises DamagedRecord."""
+    if isinstance(block.body, ArrayColumns):
+        return block.body
+    if not block.body:
+        return block
+    found = arrayreading.read(block.body, block.source_id, block.count)  # type: ignore[arg-type]  # a body is one source's
+    if found is not None:
+        return found
+    # Taken once and not now: another version of the reader, which is why there are two.
+    try:
+        decoded = columnar.decode_points(block.body, source_id=str(block.source_id), max_points=block.count)
+    except ProtocolError as exc:
+        raise DamagedRecord(str(exc)) from exc
+    return _of_columns(block.org, block.seen_ns, decoded.columns)
 
 
 def spread(value: Union[list[Any], str, None], count: int) -> list[Any]:
@@ -154,13 +188,18 @@ def unpack(body: bytes) -> Record:
 
 def _block(submissions: Sequence[Submission]) -> Block:
     columns = submissions[0].columns
+    org, seen_ns = submissions[0].org, _seen(submissions)
     if len(submissions) > 1:
-        columns = Columns()
-        for submission in submissions:
-            columns.extend(submission.columns)
+        columns = joined([submission.columns for submission in submissions])
+    elif isinstance(columns, ArrayColumns):
+        return Block(org, seen_ns, columns.source, body=columns, count=len(columns))
+    return _of_columns(org, seen_ns, columns)
+
+
+def _of_columns(org: str, seen_ns: dict[str, int], columns: Columns) -> Block:
     return Block(
-        org=submissions[0].org,
-        seen_ns=_seen(submissions),
+        org=org,
+        seen_ns=seen_ns,
         source_id=_collapsed(columns.source_id),
         metric=columns.metric,
         t_ns=columns.t_ns,
@@ -188,10 +227,5 @@ def _culprit(record: Record) -> str:
     return "this group"
 
 
-def _seen(submissions: Iterable[Submission]) -> dict[str, int]:
-    seen: dict[str, int] = {}
-    for submission in submissions:
-        source = _collapsed(submission.columns.source_id)
-        for name in (source,) if isinstance(source, str) else dict.fromkeys(source):
-            seen[name] = submission.arrival_ns
-    return seen
+def _seen(submissions: Sequence[Submission]) -> dict[str, int]:
+    return {name: submission.arrival_ns for submission in submissions for name in submission.columns.sources()}

@@ -2,22 +2,30 @@
 
 A batch costs its stream nothing but 16 bytes in the group's own record. The table is written when a stream leaves
 memory, which the longest unused one does when there are too many, in the transaction of the group that is committed
-then. At start the records are applied to what the table holds, each to streams that have not seen it yet.
+then; and before rows are sealed that say more of it than the table does. At start the records are applied to what the
+table holds, each to streams that have not seen it yet.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import attrs
 
-from plexus.adapters.store.embedded.journal import Journal, StreamRow
+from plexus.adapters.store.embedded.journal import UNSET_CLOCK_NS, Journal, StreamRow
 from plexus.adapters.store.embedded.record import Step
+from plexus.ports.store import StreamInfo
 from plexus.protocol.ledger import Draft, StreamState
 
 MAX_IN_MEMORY = 10_000
 """Each takes up to 16 KiB, once it has carried 1,024 batches."""
+
+KEPT_AT_ONCE = 64
+"""Streams that one transaction writes ahead of sealing: up to 1 MiB."""
+
+FORGOTTEN_AT_ONCE = 500
 
 Key = tuple[str, str]
 """(org, stream)."""
@@ -31,12 +39,14 @@ class _Held:
 
 
 class Streams:
-    """Used by one thread at a time, the one that commits."""
+    """Used under the journal's `writing`, which those that say so take by themselves."""
 
     def __init__(self, journal: Journal, max_in_memory: int = MAX_IN_MEMORY) -> None:
         self._journal = journal
         self._max = max_in_memory
         self._held: OrderedDict[Key, _Held] = OrderedDict()
+        # The first row that says more of a stream than the table does, ascending.
+        self._unkept: dict[Key, int] = {}
 
     def draft(self, org: str, stream: str, source_id: str) -> Draft:
         """A draft of this stream; a stream that is not known begins with this source. Nothing is held yet."""
@@ -56,6 +66,7 @@ class Streams:
         """Row `seq` is committed: move its streams, and forget those that were written with it."""
         for key, draft in drafts.items():
             self._hold(key, _Held(draft.settle(), seen_ns[key], seq))
+            self._unkept.setdefault(key, seq)
         self._forget(left)
 
     def replay(self, seq: int, steps: Iterable[Step]) -> None:
@@ -66,9 +77,52 @@ class Streams:
             if seq > held.seq:
                 held.state.advance(step.watermark, step.prints)
                 self._hold(key, _Held(held.state, step.seen_ns, seq))
+                self._unkept.setdefault(key, seq)
         if left := self.leaving(()):
             self._journal.keep(left)
             self._forget(left)
+
+    def keep_some(self, upto: int) -> bool:
+        """Write streams of which rows up to `upto` say more than the table does, in one short transaction.
+
+        Returns whether there were any. Takes `writing`.
+        """
+        with self._journal.writing:
+            due = [key for key, _ in zip(self._due(upto), range(KEPT_AT_ONCE), strict=False)]
+            if not due:
+                return False
+            self._journal.keep([self._row(key) for key in due])
+            for key in due:
+                del self._unkept[key]
+            return True
+
+    def of_source(self, org: str, source_id: str) -> list[StreamInfo]:
+        """The streams that began with this source, the one heard of last first. Takes `writing`."""
+        with self._journal.writing:
+            kept = self._journal.streams_of(org, source_id)
+            found = {row.stream: StreamInfo(row.stream, row.watermark, row.seen_ns) for row in kept}
+            for (own, stream), held in self._held.items():
+                if own == org and held.state.source_id == source_id:
+                    found[stream] = StreamInfo(stream, held.state.watermark, held.seen_ns)
+        return sorted(found.values(), key=lambda info: (-info.seen_ns, info.stream))
+
+    def forget_silent(self, before_ns: int) -> int:
+        """Let go of some of the streams that nobody heard of since then; how many. Takes `writing`."""
+        with self._journal.writing:
+            silent = [key for key, one in self._held.items() if UNSET_CLOCK_NS < one.seen_ns < before_ns]
+            for key in silent:
+                if key not in self._unkept:
+                    del self._held[key]
+            return self._journal.forget_streams(before_ns, FORGOTTEN_AT_ONCE, self._held.keys())
+
+    def rename(self, org: str, source_id: str, new: str) -> None:
+        """The source that streams began with has another name; the table is the caller's."""
+        for (own, _stream), held in self._held.items():
+            if own == org and held.state.source_id == source_id:
+                held.state.source_id = new
+
+    def _due(self, upto: int) -> Iterator[Key]:
+        return (key for key, _first in itertools.takewhile(lambda item: item[1] <= upto, self._unkept.items()))
 
     def _find(self, key: Key) -> _Held | None:
         if (held := self._held.get(key)) is not None:
@@ -85,6 +139,7 @@ class Streams:
     def _forget(self, left: Iterable[StreamRow]) -> None:
         for row in left:
             del self._held[row.org, row.stream]
+            self._unkept.pop((row.org, row.stream), None)
 
     def _row(self, key: Key) -> StreamRow:
         held = self._held[key]
