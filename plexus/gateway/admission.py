@@ -46,17 +46,29 @@ async def admit(core: Core, auth: DeviceAuth) -> Admitted | Rejected:
         return Rejected(INVALID_SOURCE, "source_id is not a valid name: lower-case letters, digits, '.', '_', '-'")
     try:
         key = identify(core.keyring, auth.api_key)
-        require(key, "write", auth.source_id)
+        await _require_own(core, key, auth)
         # Durable before it returns, so it may take as long as the disk does.
         name = await asyncio.to_thread(core.registry.claim, key.org, auth.source_id, auth.install_id)
         # Once more: the key may have been revoked meanwhile, and the suffixed name is another source.
         key = identify(core.keyring, auth.api_key)
         require(key, "write", name)
+        await core.intake.quotas.learn(key.org)
     except HttpError as exc:
         return _rejected(exc)
     except StoreError:
-        return _later("the gateway cannot keep names just now; try again")
+        return _later("the gateway cannot read or keep names just now; try again")
+    if (key.org, name) in core.moving.places:
+        return _later(f"the source {name} is being renamed or deleted just now; try again")
     return Admitted(key, name)
+
+
+async def _require_own(core: Core, key: KeyInfo, auth: DeviceAuth) -> None:
+    """Raise HttpError 403 unless the key may write as what the device declares, or as what that was renamed to."""
+    require(key, "write")
+    if key.source_id in (None, auth.source_id):
+        return
+    given = await asyncio.to_thread(core.registry.given, key.org, auth.source_id, auth.install_id)
+    require(key, "write", auth.source_id if given is None else given)
 
 
 def _rejected(exc: HttpError) -> Rejected:

@@ -11,15 +11,18 @@ Invariants:
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Union
 
 import attrs
 
 from plexus.domain.errors import StoreError
 from plexus.gateway.deliveries import DeliveryBook
+from plexus.gateway.meters import Meters
 from plexus.ports.bus import Bus
 from plexus.ports.store import Receipt, Store, Submission
 
@@ -27,10 +30,17 @@ GROUP_POINTS = 50_000
 GATHER_S = 0.004
 QUEUE_POINTS = 250_000
 TROUBLE_S = 2.0
+VERDICTS = ("store", "duplicate", "gap", "fork")
+FAILED = "failed"
+"""What the meters call a message that the store could not take."""
 
 logger = logging.getLogger("plexus.gateway")
 
-_Waiting = tuple[Submission, "asyncio.Future[Receipt]"]
+Done = Callable[[Union[Receipt, StoreError]], None]
+"""Told what became of a submission, once: its receipt, or why it is not stored. It must not raise."""
+
+_Waiting = tuple[Submission, Done, int]
+"""A submission, who waits for it, and how many points it has."""
 
 
 @attrs.define
@@ -59,6 +69,7 @@ class Committer:
         group_points: int = GROUP_POINTS,
         gather_s: float = GATHER_S,
         queue_points: int = QUEUE_POINTS,
+        meters: Meters | None = None,
     ) -> None:
         self._store = store
         self._bus = bus
@@ -76,6 +87,8 @@ class Committer:
         self._failure = ""
         self._task: asyncio.Task[None] | None = None
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="plexus-writer")
+        self._meters = meters or Meters()
+        self._verdicts = {verdict: self._meters.messages.labels(verdict) for verdict in VERDICTS}
         self.counters = CommitCounters()
         self.deliveries = DeliveryBook()
 
@@ -102,21 +115,32 @@ class Committer:
         """Points that are submitted and not yet in a commit."""
         return self._points
 
-    async def room(self) -> None:
-        """Return when the queue has room."""
-        await self._room.wait()
+    @property
+    def has_room(self) -> bool:
+        """Whether `room` returns at once."""
+        return self._room.is_set()
 
-    def enqueue(self, submission: Submission) -> asyncio.Future[Receipt]:
-        """Submit without waiting; the future has the receipt, or raises StoreError. Wait for `room` before it."""
-        future: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+    async def room(self) -> None:
+        """Return when the queue has room; of many that wait, those that find it full again go on waiting."""
+        while not self._room.is_set():
+            await self._room.wait()
+
+    def take(self, submission: Submission, done: Done) -> None:
+        """Submit without waiting; `done` is told what became of it, on the event loop. Wait for `room` before it."""
         if self._stopping:
-            future.set_exception(StoreError("the gateway is shutting down; send it again to the next one"))
-            return future
-        self._queue.append((submission, future))
-        self._points += len(submission.columns)
+            done(StoreError("the gateway is shutting down; send it again to the next one"))
+            return
+        points = len(submission.columns)
+        self._queue.append((submission, done, points))
+        self._points += points
         if self._points >= self._queue_points:
             self._room.clear()
         self._wake.set()
+
+    def enqueue(self, submission: Submission) -> asyncio.Future[Receipt]:
+        """The same with a future, which has the receipt, or raises StoreError."""
+        future: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+        self.take(submission, functools.partial(_resolve, future))
         return future
 
     async def submit(self, submission: Submission) -> Receipt:
@@ -139,13 +163,14 @@ class Committer:
             await self._gather(started_at)
             started_at = self._monotonic()
             group = self._take_group()
-            submissions = [submission for submission, _ in group]
+            submissions = [submission for submission, _, _ in group]
             try:
                 receipts = await loop.run_in_executor(self._writer, self._store.commit, submissions)
                 answers = list(zip(group, receipts, strict=True))
             except Exception as exc:  # noqa: BLE001 - whatever the store raises, the group must be answered
                 self._fail(group, exc)
             else:
+                self._meters.commits.observe(self._monotonic() - started_at)
                 self._answer(answers)
 
     async def _gather(self, started_at: float) -> None:
@@ -157,9 +182,9 @@ class Committer:
     def _take_group(self) -> list[_Waiting]:
         group: list[_Waiting] = []
         points = 0
-        while self._queue and (not group or points + len(self._queue[0][0].columns) <= self._group_points):
+        while self._queue and (not group or points + self._queue[0][2] <= self._group_points):
             group.append(self._queue.popleft())
-            points += len(group[-1][0].columns)
+            points += group[-1][2]
         self._points -= points
         if self._points < self._queue_points:
             self._room.set()
@@ -172,19 +197,25 @@ class Committer:
         self.counters.commits += 1
         self.counters.submissions += len(answers)
         stored: list[Submission] = []
-        for (submission, future), receipt in answers:
-            self.counters.points += receipt.stored
+        points = 0
+        verdicts = dict.fromkeys(VERDICTS, 0)
+        for (submission, done, count), receipt in answers:
+            points += receipt.stored
+            verdicts[receipt.verdict] += 1
             self.deliveries.note(submission, receipt)
-            if not future.done():
-                future.set_result(receipt)
-            if receipt.verdict == "store" and len(submission.columns):
+            done(receipt)
+            if count and receipt.verdict == "store":
                 stored.append(submission)
-        # Behind the callbacks of the futures: acknowledged first, published after.
-        asyncio.get_running_loop().call_soon(self._publish, stored)
+        self.counters.points += points
+        self._meters.points.inc(points)
+        for verdict, count in verdicts.items():
+            self._verdicts[verdict].inc(count)
+        # Behind what the answers set going: acknowledged first, published after.
+        if stored:
+            asyncio.get_running_loop().call_soon(self._publish, answers[0][1].seq, stored)
 
-    def _publish(self, stored: Sequence[Submission]) -> None:
-        for submission in stored:
-            self._bus.publish(submission.org, submission.columns)
+    def _publish(self, seq: int, stored: Sequence[Submission]) -> None:
+        self._bus.publish(seq, [(submission.org, submission.columns) for submission in stored])
 
     def _fail(self, group: Sequence[_Waiting], exc: Exception) -> None:
         if isinstance(exc, StoreError):
@@ -198,6 +229,15 @@ class Committer:
             logger.error("a commit of %d messages failed, nothing of it is acknowledged: %s", len(group), error)
         self._failed_at = self._monotonic()
         self._failure = str(error)
-        for _, future in group:
-            if not future.done():
-                future.set_exception(error)
+        self._meters.messages.labels(FAILED).inc(len(group))
+        for _, done, _ in group:
+            done(error)
+
+
+def _resolve(future: asyncio.Future[Receipt], outcome: Receipt | StoreError) -> None:
+    if future.done():
+        return  # who waited for it is gone
+    if isinstance(outcome, StoreError):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)

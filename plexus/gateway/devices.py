@@ -2,7 +2,8 @@
 
 The session knows the conversation, this module does what it asks for. Per socket there is one reader (the handler's own
 task) and one writer. Back-pressure: the socket is not read while more of its telemetry is unsettled, more of our
-answers wait for it, or more of everybody's points wait for the disk, than `Limits` and the committer allow.
+answers wait for it, or more of everybody's points wait for the disk, than `Limits` and the committer allow, nor while a
+device that names its batches is ahead of its rate.
 """
 
 from __future__ import annotations
@@ -12,23 +13,28 @@ import contextlib
 import functools
 import logging
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import attrs
 
 from plexus.domain.command import CommandCall
-from plexus.domain.errors import ProtocolError
-from plexus.gateway import admission, decoding
+from plexus.domain.errors import ProtocolError, StoreError
+from plexus.domain.source import ClockReport
+from plexus.gateway import admission, decoding, logs
 from plexus.gateway.asgi import Receive, Scope, Send
 from plexus.gateway.commands import Order
-from plexus.gateway.core import Core
+from plexus.gateway.core import SHUTTING_DOWN, Core
+from plexus.gateway.intake import RATE_LIMITED
 from plexus.ports.keyring import KeyInfo
 from plexus.ports.store import Receipt, Submission
 from plexus.protocol import frames
-from plexus.protocol.columns import Columns, Decoded, PointFault
 from plexus.protocol.gateway import (
+    CLOSE_GOING_AWAY,
     AuthRequested,
+    BinaryReceived,
     CommandAnswered,
+    FrameRefused,
     GatewayEvent,
     GatewaySession,
     HeartbeatReceived,
@@ -40,6 +46,16 @@ from plexus.protocol.gateway import (
 PATH = "/ws/device"
 LARGER_MESSAGES = "plexus.larger_messages"
 """A scope extension of our server: call it to let an authenticated peer send messages up to this many bytes."""
+
+WRITE_AT_ONCE = "plexus.write_at_once"
+"""Another one: a function that takes a text message and sends it, or returns False when the peer is behind. An answer
+then costs no turn of the event loop."""
+
+ASIDE_OVER = 256 * 1024
+"""Bytes of a message from which on it is decoded in a thread, so that no other connection waits for it."""
+
+STORED = Settlement("store")
+"""What becomes of every frame without a batch name that is not refused."""
 
 LONGEST_WAIT_S = 1.0
 """A deadline is looked at again at least so often: the session's clock is injected, the event loop's is not."""
@@ -64,6 +80,7 @@ class DeviceSocket:
     def __init__(self, core: Core, scope: Scope, receive: Receive, send: Send) -> None:
         self._key: KeyInfo | None = None
         self._core = core
+        self._limits = core.limits
         self._scope = scope
         self._receive = receive
         self._send = send
@@ -71,12 +88,17 @@ class DeviceSocket:
         self._source_id = ""
         self._outbox: deque[str] = deque()
         self._orders: deque[Order] = deque()
+        self._write_at_once: Callable[[str], bool] | None = scope.get("extensions", {}).get(WRITE_AT_ONCE)
+        self._writing = False
         self._unsettled_points = 0
         self._arrival_ns = 0
+        self._aside: tuple[str | bytes, frames.Frame | ProtocolError] | None = None
+        self._rate = core.intake.connection()
+        self._ahead_until = 0.0
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
-        self._leaving = False
+        self._leaving: tuple[int, str] | None = None
         self._gone = False
 
     async def run(self) -> None:
@@ -111,16 +133,22 @@ class DeviceSocket:
         self._session.refuse(admission.INVALID_KEY, "the API key was revoked")
         self._flush()
 
-    def goodbye(self) -> None:
-        """Read no more; once everything that was read is settled, close with 1001."""
-        self._leaving = True
+    @property
+    def place(self) -> tuple[str, str]:
+        """Organisation and source that it is about."""
+        return self._org, self._source_id
+
+    def goodbye(self, code: int = CLOSE_GOING_AWAY, reason: str = SHUTTING_DOWN) -> None:
+        """Read no more; once everything that was read is settled, close."""
+        self._leaving = (code, reason)
         self._flush()
 
     # --- the reader ------------------------------------------------------------------------------------------
 
     async def _read(self) -> None:
         while self._session.state is not State.CLOSED:
-            await self._wait_for_room()
+            if not self._room.is_set() or not self._core.committer.has_room or self._ahead_until:
+                await self._wait_for_room()
             message = await self._receive()
             if message["type"] == "websocket.disconnect":
                 return
@@ -129,6 +157,8 @@ class DeviceSocket:
             text = message.get("text")
             payload: str | bytes = message["bytes"] if text is None else text
             self._arrival_ns = self._core.wall_ns()
+            if len(payload) > ASIDE_OVER:
+                await self._decode_aside(payload)
             self._session.receive(payload, self._core.monotonic(), self._arrival_ns)
             while events := self._session.take_events():  # letting a device in brings out what it sent meanwhile
                 for event in events:
@@ -138,26 +168,33 @@ class DeviceSocket:
     async def _wait_for_room(self) -> None:
         await self._room.wait()
         await self._core.committer.room()
+        # It is time that is waited for, on a clock of ours, and not anybody's event.
+        while (left := self._ahead_until - self._core.monotonic()) > 0 and not self._leaving:  # noqa: ASYNC110
+            await asyncio.sleep(min(left, LONGEST_WAIT_S))
+        self._ahead_until = 0.0
 
     async def _on(self, event: GatewayEvent) -> None:
         if isinstance(event, TelemetryReceived):
             self._store(event)
         elif isinstance(event, AuthRequested):
             await self._authenticate(event.auth)
+        elif isinstance(event, FrameRefused):
+            self._core.meters.reject("malformed")
         elif isinstance(event, HeartbeatReceived):
-            self._core.presence.heard(self._org, self._source_id)
+            self._beaten(event)
         elif isinstance(event, CommandAnswered):
-            self._answered(event)
-
-    def _answered(self, event: CommandAnswered) -> None:
-        devices, said = self._core.devices, event.outcome
-        if isinstance(said, frames.CommandStatus):
-            self._session.call(devices.reported(self._org, self._source_id, said))
-        elif isinstance(said, frames.CommandSync):
-            for known in devices.synced(self._org, self._source_id, said):
+            for known in await self._core.devices.heard(self._org, self._source_id, event.outcome, self.key_id):
                 self._session.call(known)
-        else:
-            devices.answered(self._org, self._source_id, said)
+        elif isinstance(event, BinaryReceived):
+            self._core.video.take_binary(self._org, self._source_id, event.payload)
+        elif isinstance(event, frames.VideoText):
+            self._core.video.take_text(self._org, self._source_id, event.fields, self._arrival_ns // 1_000_000)
+
+    def _beaten(self, event: HeartbeatReceived) -> None:
+        self._core.presence.met(self._org, self._source_id)
+        if event.clock is not None:
+            told = ClockReport(event.clock.offset_ms, event.clock.error_ms, self._arrival_ns / 1e6)
+            self._core.committer.deliveries.told_clock(self._org, self._source_id, told)
 
     @property
     def _org(self) -> str:
@@ -180,45 +217,80 @@ class DeviceSocket:
         if enlarge is not None:
             enlarge(self._core.limits.message_bytes)
         self._core.presence.opened(self._org, self._source_id)
-        self._core.devices.joined(self._org, self._source_id, self, self._session.declared)
+        described = () if auth.protocol else auth.commands
+        self._core.devices.joined(self._org, self._source_id, self, self._session.declared, described)
         self._core.sockets.add(self)
+        logs.about(org=self._org, source=self._source_id)
         logger.info("device %s connected (%s %s)", self._source_id, auth.platform, auth.agent_version)
 
     # --- telemetry -------------------------------------------------------------------------------------------
 
     def _decode(self, message: str | bytes, envelope: frames.Envelope) -> frames.Frame:
+        aside, self._aside = self._aside, None
+        if aside is None or aside[0] is not message:
+            frame = self._parse(message, envelope)
+        elif isinstance(aside[1], ProtocolError):
+            raise aside[1]
+        else:
+            frame = aside[1]
+        if not isinstance(frame, frames.Telemetry) or self._key is None:
+            return frame
+        decoded = self._core.intake.admit(self._key, frame.decoded)
+        return frame if decoded is frame.decoded else attrs.evolve(frame, decoded=decoded)
+
+    def _parse(self, message: str | bytes, envelope: frames.Envelope) -> frames.Frame:
         limit = self._core.limits.message_points
         frame = decoding.parse(message, envelope, limit)
-        if not isinstance(frame, frames.Telemetry):
-            return frame
-        if frame.decoded.total > limit:
+        if isinstance(frame, frames.Telemetry) and frame.decoded.total > limit:
             raise ProtocolError(f"points must be at most {limit} a message", field="points")
-        if self._key is not None and self._key.source_id is not None:
-            return attrs.evolve(frame, decoded=only_source(frame.decoded, self._key.source_id))
         return frame
+
+    async def _decode_aside(self, message: str | bytes) -> None:
+        """Decode a large message in a thread; meanwhile this socket is not read, so it keeps its turn."""
+        if self._session.state is not State.READY:
+            return
+        envelope = frames.Envelope(self._source_id, self._arrival_ns)
+        try:
+            self._aside = message, await asyncio.to_thread(self._parse, message, envelope)
+        except ProtocolError as exc:
+            self._aside = message, exc
 
     def _store(self, event: TelemetryReceived) -> None:
         columns = event.decoded.columns
-        self._core.presence.heard(self._org, self._source_id)
+        core = self._core
+        core.presence.heard(self._org, self._source_id)
+        if core.intake.metered and not self._in_time(event):
+            return
         if not len(columns) and event.batch is None:
-            self._session.settle(event.ticket, Settlement("store"), self._core.monotonic())
+            self._session.settle(event.ticket, STORED, core.monotonic())
             return
         submission = Submission(self._org, self._source_id, columns, self._arrival_ns, event.batch, event.gaps)
         self._unsettled_points += len(columns)
-        future = self._core.committer.enqueue(submission)
-        future.add_done_callback(functools.partial(self._committed, event))
+        core.committer.take(submission, functools.partial(self._committed, event))
 
-    def _committed(self, event: TelemetryReceived, future: asyncio.Future[Receipt]) -> None:
+    def _in_time(self, event: TelemetryReceived) -> bool:
+        """Whether a message is taken; one that comes too soon is dropped, or taken and the next one waited with."""
+        intake = self._core.intake
+        if self._session.names_batches:
+            wait_s = intake.wait_s(self._org, self._source_id, self._rate)
+            self._ahead_until = self._core.monotonic() + wait_s if wait_s else 0.0
+            return True
+        if intake.in_time(self._org, self._source_id, self._rate):
+            return True
+        told = Settlement("store", refused=RATE_LIMITED, detail="too many messages a second; this one is dropped")
+        self._session.settle(event.ticket, told, self._core.monotonic())
+        return False
+
+    def _committed(self, event: TelemetryReceived, outcome: Receipt | StoreError) -> None:
         self._unsettled_points -= len(event.decoded.columns)
-        failure = future.exception()
         if self._gone or self._session.state is State.CLOSED:
             return
-        if failure is not None:
+        if isinstance(outcome, StoreError):
             detail = "the gateway could not store data; nothing after the last acknowledgement is kept, send it again"
             self._session.try_later(detail)
         else:
-            receipt = future.result()
-            self._session.settle(event.ticket, Settlement(receipt.verdict, receipt.upto), self._core.monotonic())
+            settlement = Settlement(outcome.verdict, outcome.upto) if event.batch else STORED
+            self._session.settle(event.ticket, settlement, self._core.monotonic())
         self._flush()
 
     # --- the writer ------------------------------------------------------------------------------------------
@@ -226,22 +298,25 @@ class DeviceSocket:
     def _flush(self) -> None:
         """After anything that moved the session: what it says goes to the writer, who also minds its deadlines."""
         self._collect()
+        if self._write_at_once is not None and not self._writing:
+            while self._outbox and self._write_at_once(self._outbox[0]):
+                self._outbox.popleft()
         if self._outbox or self._session.close is not None or self._session.next_deadline() is not None:
             self._wake.set()
 
     def _collect(self) -> None:
-        if self._leaving and not self._session.unsettled:
-            self._session.say_goodbye()
-        self._outbox.extend(self._session.take_messages())
-        limits = self._core.limits
+        session, outbox, limits = self._session, self._outbox, self._limits
+        if self._leaving and not session.unsettled:
+            session.say_goodbye(*self._leaving)
+        outbox.extend(session.take_messages())
         crowded = (
-            self._session.unsettled >= limits.unsettled_frames
+            session.unsettled >= limits.unsettled_frames
             or self._unsettled_points >= limits.unsettled_points
-            or len(self._outbox) >= limits.outbox_messages
+            or len(outbox) >= limits.outbox_messages
         )
-        if crowded and self._session.state is not State.CLOSED:
+        if crowded and session.state is not State.CLOSED:
             self._room.clear()
-        else:
+        elif not self._room.is_set():
             self._room.set()
 
     async def _write(self) -> None:
@@ -251,9 +326,11 @@ class DeviceSocket:
                 self._wake.clear()
                 self._session.tick(self._core.monotonic())
                 self._collect()
+                self._writing = True
                 while self._outbox or self._take_order():
                     await self._send({"type": "websocket.send", "text": self._outbox.popleft()})
                     self._collect()
+                self._writing = False
                 if self._session.close is not None:
                     code, reason = self._session.close
                     await self._send({"type": "websocket.close", "code": code, "reason": reason})
@@ -285,6 +362,7 @@ class DeviceSocket:
             return
         self._core.devices.left(self._org, self._source_id, self)
         self._core.presence.closed(self._org, self._source_id)
+        self._core.video.gone(self._org, self._source_id)
         logger.info("device %s disconnected", self._source_id)
 
     async def _finish(self, writer: asyncio.Task[Any]) -> None:
@@ -293,27 +371,3 @@ class DeviceSocket:
             writer.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await writer
-
-
-def only_source(decoded: Decoded, source_id: str) -> Decoded:
-    """What a key that is limited to one source may store; a point of another becomes a fault."""
-    columns = decoded.columns
-    if columns.source_id.count(source_id) == len(columns):
-        return decoded
-    faulty = {fault.index for fault in decoded.faults}
-    indices = [index for index in range(decoded.total) if index not in faulty]
-    kept, faults = Columns(), list(decoded.faults)
-    for row, index in enumerate(indices):
-        if columns.source_id[row] == source_id:
-            kept.add(
-                source_id,
-                columns.metric[row],
-                columns.t_ns[row],
-                is_event=columns.is_event[row],
-                value=columns.value[row],
-                tags=columns.tags[row],
-                run_id=columns.run_id[row],
-            )
-        else:
-            faults.append(PointFault(index, f"source_id must be {source_id}: the key is limited to it"))
-    return Decoded(kept, tuple(sorted(faults, key=lambda fault: fault.index)))

@@ -10,11 +10,14 @@ import asyncio
 from collections.abc import Callable, MutableMapping, Sequence
 from typing import Any
 
+import attrs
+
 from plexus.domain.errors import ProtocolError, StoreError
 from plexus.gateway import decoding
 from plexus.gateway.access import require
 from plexus.gateway.asgi import HttpError, Receive, Scope, Send, header, read_body, send_json, unpack
 from plexus.gateway.core import Core
+from plexus.gateway.rates import retry_after
 from plexus.ports.keyring import KeyInfo
 from plexus.ports.store import Receipt, Submission
 from plexus.protocol import extensions
@@ -28,6 +31,9 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 UNPACK_ASIDE_OVER = 64 * 1024
 """Bytes of a packed body from which on it is unpacked in a thread, so that no other connection waits for it."""
+
+DECODE_ASIDE_OVER = 256 * 1024
+"""The same of a body from which on it is decoded in one."""
 
 FAULTS_TOLD = 100
 """Faults that an answer lists; `dropped` counts them all."""
@@ -49,6 +55,11 @@ class IngestHandler:
         ingest, arrival_ns = await self._read(scope, receive)
         self._check(key, ingest)
         headers = _answered_extensions(scope)
+        source_id = ingest.source_id or next(iter(ingest.decoded.columns.sources()), None)
+        if source_id is not None and not self._core.intake.in_time(key.org, source_id):
+            await self._drop(send, key, source_id, ingest, headers)
+            return
+        ingest = await self._admit(key, ingest)
         if not ingest.decoded.total and ingest.batch is None:
             await send_json(send, 200, _success(ingest, 0), headers)
             return
@@ -56,7 +67,7 @@ class IngestHandler:
             errors = _errors(ingest.decoded.faults)
             await send_json(send, 400, {"error": fault_text(ingest.decoded.faults[0]), "errors": errors}, headers)
             return
-        receipt = await self._store(key, ingest, arrival_ns)
+        receipt = await self._store(key, source_id, ingest, arrival_ns)
         await self._answer(send, ingest, receipt, headers)
 
     async def _read(self, scope: Scope, receive: Receive) -> tuple[decoding.Ingest, int]:
@@ -70,10 +81,15 @@ class IngestHandler:
             else:
                 body = unpack(encoding, body, limits.body_bytes)
         try:
-            ingest = decoding.parse_body(body, arrival_ns, limits.message_points)
+            if len(body) > DECODE_ASIDE_OVER:
+                ingest = await asyncio.to_thread(decoding.parse_body, body, arrival_ns, limits.message_points)
+            else:
+                ingest = decoding.parse_body(body, arrival_ns, limits.message_points)
         except TooManyPointsError as exc:
+            self._core.meters.reject("malformed")
             raise HttpError(413, str(exc)) from exc
         except ProtocolError as exc:
+            self._core.meters.reject("malformed")
             raise HttpError(400, str(exc)) from exc
         if ingest.decoded.total > limits.message_points:
             raise HttpError(413, f"points must be at most {limits.message_points} a message")
@@ -85,21 +101,36 @@ class IngestHandler:
             return
         if ingest.source_id is not None:
             require(key, "write", ingest.source_id)
-        for source_id in set(ingest.decoded.columns.source_id):
+        for source_id in ingest.decoded.columns.sources():
             require(key, "write", source_id)
 
-    async def _store(self, key: KeyInfo, ingest: decoding.Ingest, arrival_ns: int) -> Receipt:
+    async def _admit(self, key: KeyInfo, ingest: decoding.Ingest) -> decoding.Ingest:
+        """The message without what is over a quota, which is among its faults then."""
+        try:
+            await self._core.intake.quotas.learn(key.org)
+        except StoreError as exc:
+            raise unavailable() from exc
+        return attrs.evolve(ingest, decoded=self._core.intake.admit(key, ingest.decoded))
+
+    async def _drop(self, send: Send, key: KeyInfo, source_id: str, ingest: decoding.Ingest, headers: Headers) -> None:
+        """A message that came too soon: one without a batch name is dropped whole, one with a name is sent again."""
+        if ingest.batch is not None:
+            wait_s = self._core.intake.retry_s(key.org, source_id)
+            told = "too many messages a second from this source; nothing of this one is kept, send it again"
+            raise HttpError(429, told, [retry_after(wait_s)])
+        answer = {"success": True, "count": 0, "dropped": ingest.decoded.total, "source_id": source_id}
+        await send_json(send, 200, answer, headers)
+
+    async def _store(self, key: KeyInfo, source_id: str | None, ingest: decoding.Ingest, arrival_ns: int) -> Receipt:
         columns = ingest.decoded.columns
-        source_id = ingest.source_id or (columns.source_id[0] if columns.source_id else None)
         if source_id is None:
             raise HttpError(400, "source_id is required, in the point or in the envelope")
         submission = Submission(key.org, source_id, columns, arrival_ns, ingest.batch, ingest.gaps)
         try:
             receipt = await self._core.committer.submit(submission)
         except StoreError as exc:
-            told = "the gateway cannot store data just now; nothing of this message is kept, send it again"
-            raise HttpError(503, told, [(b"retry-after", b"1")]) from exc
-        for source in {source_id, *columns.source_id}:
+            raise unavailable() from exc
+        for source in {source_id, *columns.sources()}:
             self._core.presence.heard(key.org, source)
         return receipt
 
@@ -119,6 +150,12 @@ class IngestHandler:
             await send_json(send, 409, {"type": "batch_fork", "stream": batch.stream, "error": error}, headers)
         else:
             await send_json(send, 200, _success(ingest, len(ingest.decoded.columns)), headers)
+
+
+def unavailable() -> HttpError:
+    """The answer while the store takes no data."""
+    told = "the gateway cannot store data just now; nothing of this message is kept, send it again"
+    return HttpError(503, told, [(b"retry-after", b"1")])
 
 
 def fault_text(fault: PointFault) -> str:
@@ -151,12 +188,12 @@ def _telling_time(scope: Scope, send: Send, wall_ns: Callable[[], int]) -> Send:
 
 def _success(ingest: decoding.Ingest, count: int) -> dict[str, Any]:
     faults = ingest.decoded.faults
-    sources = ingest.decoded.columns.source_id
+    first = next(iter(ingest.decoded.columns.sources()), None)
     body: dict[str, Any] = {
         "success": True,
         "count": count,
         "dropped": len(faults),
-        "source_id": ingest.source_id or (sources[0] if sources else None),
+        "source_id": ingest.source_id or first,
     }
     if faults:
         body["errors"] = _errors(faults)

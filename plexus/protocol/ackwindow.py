@@ -46,6 +46,10 @@ class AckWindow:
         if seq <= self._floor:
             # A higher answer covered it already, or it came twice: only a refusal has something to add.
             return [] if refusal is None else [refusal]
+        if refusal is None and seq == self._floor + 1 and not self._settled:
+            # Nothing before it and nothing behind it: what nearly every frame meets.
+            self._floor = seq
+            return [TelemetryAck(seq)]
         self._settled[seq] = _Settled(now, refusal)
         return self._advance(0)
 
@@ -57,6 +61,8 @@ class AckWindow:
     @property
     def deadline(self) -> float | None:
         """When to call `tick` next, None if no hole is waited for."""
+        if not self._settled:
+            return None
         lowest = self._lowest_arrived()
         waiting = [settled.at for seq, settled in self._settled.items() if seq < lowest]
         return min(waiting) + PATIENCE_S if waiting else None

@@ -81,7 +81,7 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
 
 @attrs.frozen
 class Hello:
-    """What a device says of itself. `commands` is asked for at every connection, so late ones are in the next."""
+    """What a device says of itself; `commands` are asked for at every connection, `clock` at every heartbeat."""
 
     api_key: str = attrs.field(repr=False)
     source_id: str
@@ -91,6 +91,7 @@ class Hello:
     commands: Callable[[], tuple[Mapping[str, Any], ...]] = tuple
     offers: Mapping[str, int] = attrs.field(factory=lambda: dict(extensions.DEVICE_OFFERS))
     runs: RunReports | None = None
+    clock: Callable[[], frames.ClockState | None] = lambda: None
 
 
 @attrs.define
@@ -213,7 +214,8 @@ class DeviceSession:
             self.ended(f"no acknowledgement for {ACK_TIMEOUT_S:g} s: the connection is dead")
         elif now >= self._next_heartbeat:
             self._next_heartbeat = now + HEARTBEAT_S
-            self._say(frames.Heartbeat(self._source_id, self._hello.agent_version))
+            clock = self._hello.clock() if extensions.CLOCK in self._features else None
+            self._say(frames.Heartbeat(self._source_id, self._hello.agent_version, clock))
             self._ask_time(HEARTBEAT_PINGS)
 
     def ended(self, reason: str, *, goodbye: bool = False) -> None:

@@ -18,6 +18,8 @@ COLUMNAR = "columnar"
 CLOCK = "clock"
 GAPS = "gaps"
 """A named batch may declare losses: `"gaps":[{"reason","count","first_ms","last_ms"}]` beside `points` and `batch`."""
+RESUME = "resume"
+"""Live streams: a cursor in each frame, `?cursor=` to go on right after it. Offered by a reader, not a device."""
 
 Features = frozenset[str]
 """Names of the extensions that both ends agreed on."""

@@ -96,7 +96,9 @@ class TelemetryReceived:
 
 @attrs.frozen
 class HeartbeatReceived:
-    """The device is there."""
+    """The device is there; with what it says of its clock, where that extension is agreed."""
+
+    clock: frames.ClockState | None = None
 
 
 @attrs.frozen
@@ -120,7 +122,9 @@ class FrameRefused:
     detail: str
 
 
-GatewayEvent = Union[AuthRequested, TelemetryReceived, HeartbeatReceived, CommandAnswered, BinaryReceived, FrameRefused]
+GatewayEvent = Union[
+    AuthRequested, TelemetryReceived, HeartbeatReceived, CommandAnswered, BinaryReceived, frames.VideoText, FrameRefused
+]
 
 
 class GatewaySession:
@@ -153,6 +157,11 @@ class GatewaySession:
     def close(self) -> tuple[int, str] | None:
         """Code and reason to close the socket with, after the messages are sent; None while it stays open."""
         return self._close
+
+    @property
+    def names_batches(self) -> bool:
+        """Whether batch names are agreed: then nothing is dropped for its rate, the socket is slowed down instead."""
+        return self._names
 
     @property
     def unsettled(self) -> int:
@@ -244,10 +253,8 @@ class GatewaySession:
         """Send a command, or what was heard of a run, to the device; False when there is no conversation for it."""
         if self._state is not State.READY:
             return False
-        if isinstance(call, CommandCall):
-            self._say(frames.TypedCommand(call.call_id, call.command, call.params))
-        else:
-            self._say(call)
+        frame = frames.TypedCommand(call.call_id, call.command, call.params) if isinstance(call, CommandCall) else call
+        self._say(frame)
         return True
 
     def say_goodbye(self, code: int = CLOSE_GOING_AWAY, reason: str = "gateway is shutting down") -> None:
@@ -268,6 +275,8 @@ class GatewaySession:
 
     def take_messages(self) -> list[str]:
         """Text messages to send, in order."""
+        if not self._messages:
+            return []
         taken, self._messages = self._messages, []
         return taken
 
@@ -298,7 +307,7 @@ class GatewaySession:
             ticket = self._admit(Pending(frame.seq, batch, len(decoded.columns), decoded.faults))
             self._events.append(TelemetryReceived(ticket, decoded, batch, frame.gaps))
         elif isinstance(frame, frames.Heartbeat):
-            self._events.append(HeartbeatReceived())
+            self._events.append(HeartbeatReceived(frame.clock if self._tells_time else None))
         elif isinstance(frame, frames.ClockPing):
             self._told_time(frame, arrival_ns // 1_000)
         elif isinstance(frame, frames.CommandResult):
@@ -306,6 +315,8 @@ class GatewaySession:
             self._events.append(CommandAnswered(outcome))
         elif isinstance(frame, (frames.CommandStatus, frames.CommandSync)):
             self._events.append(CommandAnswered(frame))
+        elif isinstance(frame, frames.VideoText):
+            self._events.append(frame)
 
     def _told_time(self, ping: frames.ClockPing, now_us: int) -> None:
         # Answered at once, so it leaves as it came; what the way out takes longer, the device counts to the trip.
@@ -369,7 +380,7 @@ class GatewaySession:
     def _answer(self, pending: Pending, settlement: Settlement, now: float) -> None:
         code, detail = settlement.refused, settlement.detail
         if not code and pending.faults:
-            code, detail = frames.MALFORMED, pending.describe_faults()
+            code, detail = pending.faults[0].code or frames.MALFORMED, pending.describe_faults()
             if pending.good:
                 # What is good is stored and acknowledged; the rest is named, and releases nothing.
                 self._say(frames.ErrorFrame(code, detail))

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from plexus.domain.errors import ProtocolError
+from plexus.domain.event import event_fault
 from plexus.domain.names import MAX_TAGS, is_gateway_source_id, metric_fault
 from plexus.domain.point import MAX_ABS_MS, SECONDS_BELOW, default_class, nanoseconds_of, to_milliseconds
 from plexus.domain.values import MAX_INT, MIN_INT, Value, inner_fault, is_non_finite, is_number
@@ -52,6 +53,8 @@ def _decode_one(columns: Columns, item: Any, source_id: str | None, arrival_ns: 
         raise _FaultError(reason)
     value = _value(item)
     is_event = _is_event(item.get("class"), value)
+    if is_event and (reason := event_fault(value)) is not None:
+        raise _FaultError(reason)
     t_ns = timestamp_ns(item.get("timestamp"), arrival_ns)
     tags = _tags(item.get("tags"))
     run_id = item.get("run_id")

@@ -68,7 +68,7 @@ errors = st.builds(
 plain_frames: st.SearchStrategy[frames.Frame] = st.one_of(
     device_auths,
     authenticated,
-    st.builds(frames.Heartbeat, text, text),
+    st.builds(frames.Heartbeat, text, text, st.none() | st.builds(frames.ClockState, finite, finite)),
     st.builds(frames.TypedCommand, text, text, json_objects),
     command_results,
     errors,

@@ -6,6 +6,7 @@ import pytest
 
 from plexus.domain.command import CommandCall, CommandOutcome
 from plexus.domain.errors import ProtocolError
+from plexus.protocol import frames
 from plexus.protocol import gateway as gateway_end
 from plexus.protocol.device import (
     ACK_TIMEOUT_S,
@@ -13,6 +14,7 @@ from plexus.protocol.device import (
     WINDOW_BYTES,
     WINDOW_FRAMES,
     WINDOW_POINTS,
+    DeviceSession,
 )
 from plexus.protocol.gateway import (
     BinaryReceived,
@@ -31,6 +33,7 @@ from tests.support.pair import (
     V0160,
     ConnectionPair,
     batch_of,
+    hello,
     opened,
     with_body,
 )
@@ -82,6 +85,17 @@ class TestTime:
         pair.advance(1)
         pair.advance(HEARTBEAT_S)
         assert len(pair.asked(HeartbeatReceived)) == 2
+
+    def test_a_heartbeat_says_what_the_device_knows_of_its_clock_where_that_is_agreed(self) -> None:
+        known = frames.ClockState(-12.5, 0.25)
+        pair = ConnectionPair(device=DeviceSession(hello(clock=lambda: known), lambda: 0))
+        pair.open()
+        pair.advance(HEARTBEAT_S)
+        assert [event.clock for event in pair.asked(HeartbeatReceived)] == [known]
+        plain = ConnectionPair(device=DeviceSession(hello(clock=lambda: known, offers={}), lambda: 0))
+        plain.open()
+        plain.advance(HEARTBEAT_S)
+        assert [event.clock for event in plain.asked(HeartbeatReceived)] == [None]
 
     def test_the_next_deadline_is_the_heartbeat_or_the_overdue_answer(self) -> None:
         pair = opened(auto_settle=False)

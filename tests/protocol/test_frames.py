@@ -166,6 +166,11 @@ def test_of_two_equal_fields_the_last_counts() -> None:
     assert frames.parse('{"type":"x","type":"heartbeat","source_id":"a"}') == frames.Heartbeat("a")
 
 
+@pytest.mark.parametrize("clock", ['"now"', "[]", "null", "{}", '{"offset_ms":1}', '{"offset_ms":"1","error_ms":2}'])
+def test_a_heartbeat_with_a_clock_of_another_form_is_a_heartbeat(clock: str) -> None:
+    assert frames.parse(f'{{"type":"heartbeat","source_id":"a","clock":{clock}}}') == frames.Heartbeat("a")
+
+
 def test_a_key_is_in_no_repr() -> None:
     auth = frames.DeviceAuth(api_key="plx_canary", source_id="a")
     assert "canary" not in repr(auth)

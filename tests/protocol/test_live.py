@@ -58,7 +58,32 @@ def test_times_are_whole_milliseconds_where_they_can_be(t_ns: int, wire: float) 
 
 
 def test_the_first_frame_carries_the_key() -> None:
-    assert live.parse_auth(live.auth_message("plx_key")) == "plx_key"
+    assert live.parse_auth(live.auth_message("plx_key")) == live.Auth("plx_key")
+    assert live.parse_auth(live.auth_message("plx_key", {"resume": 1})) == live.Auth("plx_key", {"resume": 1})
+    assert "plx_key" not in repr(live.Auth("plx_key"))
+
+
+@pytest.mark.parametrize(
+    "ready",
+    [live.Ready("a-1-0"), live.Ready("a-1-0", resumed=True), live.Ready("a-1-0", False, 1.5, "too old")],
+)
+def test_what_a_reader_sees_from_when_on_is_read_back(ready: live.Ready) -> None:
+    assert live.parse(live.ready_message(ready)) == ready
+
+
+def test_what_a_reader_missed_is_read_back() -> None:
+    assert live.parse(live.missed_message(7)) == live.Missed(7)
+
+
+def test_a_place_is_read_back() -> None:
+    assert live.parse(live.cursor_message("a-1-0")) == live.Place("a-1-0")
+
+
+def test_a_frames_cursor_is_read() -> None:
+    point = live.point_object("a", "m", 1, 0)
+    points, event = live.points_frame([point], "a-1-1"), live.event_frame("a", "m", 1, 0, None, "a-1-2")
+    read = [live.parse(json.dumps(frame)) for frame in (points, event)]
+    assert [getattr(frame, "cursor", None) for frame in read] == ["a-1-1", "a-1-2"]
 
 
 @pytest.mark.parametrize("message", ["[]", "{}", '{"type":"auth"}', '{"type":"hi","api_key":"k"}', "x", b"\xff"])

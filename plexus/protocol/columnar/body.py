@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from plexus.domain.errors import ProtocolError
 from plexus.protocol.block import Block
@@ -40,6 +40,14 @@ def read_body(body: bytes, max_points: int) -> list[Section]:
 
     Memory is bounded by the body's own length, by 1 MiB of unpacked bytes, and by what so many points need.
     """
+    source = open_body(body)
+    sections = [read_section(source, n) for n in section_lengths(source, max_points)]
+    source.check_ended()
+    return sections
+
+
+def open_body(body: bytes) -> Reader:
+    """A reader at the beginning of a body's content, unpacked; raises ProtocolError."""
     if not body.startswith(MAGIC):
         raise ProtocolError("a columnar body must begin with PXC1")
     head = Reader(body[len(MAGIC) : len(MAGIC) + 32], b"")
@@ -48,14 +56,15 @@ def read_body(body: bytes, max_points: int) -> list[Section]:
     packed = body[start : start + packed_length]
     if len(packed) != packed_length:
         raise ProtocolError("the columnar body ends too early")
-    source = Reader(unpack(packing, packed, length), body[start + packed_length :])
-    sections = []
+    return Reader(unpack(packing, packed, length), body[start + packed_length :])
+
+
+def section_lengths(source: Reader, max_points: int) -> Iterator[int]:
+    """How many points each section has, in turn: read a section after each. Raises ProtocolError."""
     left = max_points
     for _ in range(source.uint()):
         n = source.uint()
         if n > left:
             raise TooManyPointsError(f"points must be at most {max_points} a message", field="points")
         left -= n
-        sections.append(read_section(source, n))
-    source.check_ended()
-    return sections
+        yield n

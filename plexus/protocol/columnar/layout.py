@@ -21,6 +21,9 @@ BIG_ENDIAN = sys.byteorder == "big"
 WORDS = "BHIIQQQQ"
 """The array type that holds 1, 2, … 8 bytes."""
 
+SHORTEST = (1, 2, 4, 4, 8, 8, 8, 8)
+"""The bytes of the word that holds 1, 2, … 8 of them."""
+
 SAMPLE_TYPES = "dfbBhHiIqQ"
 """Arrays that travel as they are; the place in this text is their number on the wire."""
 
@@ -88,12 +91,19 @@ class Reader:
 
     def byte(self) -> int:
         """A number under 256."""
-        return self.take(1)[0]
+        at = self.at
+        if at >= len(self._packed):
+            raise ProtocolError("the columnar body ends too early")
+        self.at = at + 1
+        return self._packed[at]
 
     def uint(self) -> int:
         """A number from 0 to 2**70 - 1."""
-        value = 0
-        for shift in range(0, 7 * MAX_VARINT_BYTES, 7):
+        value = self.byte()
+        if value < 0x80:
+            return value
+        value &= 0x7F
+        for shift in range(7, 7 * MAX_VARINT_BYTES, 7):
             part = self.byte()
             value |= (part & 0x7F) << shift
             if part < 0x80:
@@ -125,16 +135,28 @@ class Reader:
     def planes(self, n: int, code: str) -> array[int]:
         """`n` words of the array type `code` from byte planes."""
         words = array(code)
-        count, mask, width = self.byte(), self.byte(), words.itemsize
-        if not 1 <= count <= width or mask >> count:
-            raise ProtocolError(f"{count} byte planes do not make a number of {width} bytes")
-        content = bytearray(n * width)
-        for i in range(count):
-            content[i::width] = self._take_raw(n) if mask >> i & 1 else self.take(n)
-        words.frombytes(content)
+        words.frombytes(self.words(n, words.itemsize))
         if BIG_ENDIAN:
             words.byteswap()
         return words
+
+    def words(self, n: int, width: int, *, shortest: bool = False) -> bytearray:
+        """The same as little-endian bytes; with `shortest` as words of 1, 2, 4 or 8 bytes, as many as hold them."""
+        count, mask = self.byte(), self.byte()
+        if not 1 <= count <= width or mask >> count:
+            raise ProtocolError(f"{count} byte planes do not make a number of {width} bytes")
+        if shortest:
+            width = SHORTEST[count - 1]
+        content = bytearray(n * width)
+        for i in range(count):
+            content[i::width] = self._take_raw(n) if mask >> i & 1 else self.take(n)
+        return content
+
+    def peek(self) -> int:
+        """The next `byte`, which stays."""
+        found = self.byte()
+        self.at -= 1
+        return found
 
     def check_ended(self) -> None:
         """Refuse a body that goes on."""

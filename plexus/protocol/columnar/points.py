@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+from plexus.domain.event import MAX_TEXT_BYTES
 from plexus.domain.names import MAX_TAGS, metric_fault
 from plexus.domain.point import MAX_ABS_MS
+from plexus.domain.values import Value
 from plexus.protocol import points
 from plexus.protocol.columnar.body import read_body
 from plexus.protocol.columnar.section import Section
@@ -38,11 +41,30 @@ def decode_points(body: bytes, *, source_id: str | None, max_points: int) -> Dec
 def _is_plain(section: Section) -> bool:
     """Whether no rule can be broken in it; in doubt it is not plain."""
     return (
-        all(metric_fault(metric) is None for metric in section.metrics)
-        and all(map(_is_plain_tags, section.tags))
-        and all(run_id is None or isinstance(run_id, str) for run_id in section.run_ids)
+        is_plain_listing(section.metrics, section.tags, section.run_ids)
         and -_MAX_ABS_NS <= min(section.t_ns) <= max(section.t_ns) <= _MAX_ABS_NS
-        and (not isinstance(section.values, list) or set(map(type, section.values)) <= _PLAIN_TYPES)
+        and (not isinstance(section.values, list) or _are_plain(section.values, may_be_long=True not in section.events))
+    )
+
+
+def _are_plain(values: list[Value], *, may_be_long: bool) -> bool:
+    types = set(map(type, values))
+    if not types <= _PLAIN_TYPES:
+        return False
+    # A character of UTF-8 takes up to four bytes.
+    return (
+        may_be_long
+        or str not in types
+        or all(len(value) <= MAX_TEXT_BYTES // 4 for value in values if isinstance(value, str))
+    )
+
+
+def is_plain_listing(metrics: Iterable[Any], tags: Iterable[Any], run_ids: Iterable[Any]) -> bool:
+    """Whether series break no rule."""
+    return (
+        all(metric_fault(metric) is None for metric in metrics)
+        and all(map(_is_plain_tags, tags))
+        and all(run_id is None or isinstance(run_id, str) for run_id in run_ids)
     )
 
 

@@ -198,7 +198,7 @@ def _blamed(block: Block, fault: ProtocolError) -> ProtocolError:
 
 def read_section(source: Reader, n: int) -> Section:
     """The next section, of `n` points; raises ProtocolError."""
-    metrics, events, tags, run_ids = _read_listing(source, n)
+    metrics, events, tags, run_ids = read_listing(source.blob(), n)
     index = None
     if (order := source.byte()) == BY_INDEX:
         index = read_indices(source, n, len(metrics))
@@ -209,8 +209,9 @@ def read_section(source: Reader, n: int) -> Section:
     return Section(metrics, events, tags, run_ids, index, t_ns, values)
 
 
-def _read_listing(source: Reader, n: int) -> tuple[list[Any], list[bool], list[Any], list[Any]]:
-    listing = jsontext.loads(source.blob())
+def read_listing(blob: bytes, n: int) -> tuple[list[Any], list[bool], list[Any], list[Any]]:
+    """Metrics, classes, tags and run ids of the series of a section of `n` points; raises ProtocolError."""
+    listing = jsontext.loads(blob)
     metrics = listing.get("m") if isinstance(listing, dict) else None
     if not isinstance(metrics, list) or not 1 <= len(metrics) <= n:
         raise ProtocolError("a section must list from one series to as many as it has points")

@@ -15,6 +15,7 @@ from plexus.protocol.frames.kinds import (
     BatchNack,
     ClockPing,
     ClockPong,
+    ClockState,
     CommandResult,
     CommandRun,
     CommandStatus,
@@ -29,6 +30,7 @@ from plexus.protocol.frames.kinds import (
     TelemetryAck,
     TypedCommand,
     Unknown,
+    VideoText,
 )
 from plexus.protocol.frames.reading import Decoder, Envelope, Salvaged, parse, parse_gaps, salvage
 from plexus.protocol.frames.writing import dump, dump_telemetry, write_gaps
@@ -42,6 +44,7 @@ __all__ = [
     "BatchNack",
     "ClockPing",
     "ClockPong",
+    "ClockState",
     "CommandResult",
     "CommandRun",
     "CommandStatus",
@@ -59,6 +62,7 @@ __all__ = [
     "TelemetryAck",
     "TypedCommand",
     "Unknown",
+    "VideoText",
     "dump",
     "dump_telemetry",
     "parse",

@@ -63,11 +63,20 @@ class Telemetry:
 
 
 @attrs.frozen
+class ClockState:
+    """What a device knows of its clock: the gateway's is `offset_ms` ahead of it, give or take `error_ms`."""
+
+    offset_ms: float
+    error_ms: float
+
+
+@attrs.frozen
 class Heartbeat:
-    """Sent by a device every 30 s."""
+    """Sent by a device every 30 s; with its `clock` where that extension is agreed."""
 
     source_id: str
     agent_version: str = ""
+    clock: ClockState | None = None
 
 
 @attrs.frozen
@@ -200,6 +209,13 @@ class CommandSync:
 
 
 @attrs.frozen
+class VideoText:
+    """A camera's frame as text (releases before 0.5.1, thermal cameras), as it came; `protocol.video` reads it."""
+
+    fields: Mapping[str, Any]
+
+
+@attrs.frozen
 class Unknown:
     """A frame of a type that this release does not know; to be ignored."""
 
@@ -224,5 +240,6 @@ Frame = Union[
     CommandStatus,
     CommandStatusAck,
     CommandSync,
+    VideoText,
     Unknown,
 ]

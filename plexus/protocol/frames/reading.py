@@ -20,6 +20,7 @@ from plexus.protocol.frames.kinds import (
     BatchNack,
     ClockPing,
     ClockPong,
+    ClockState,
     CommandResult,
     CommandRun,
     CommandStatus,
@@ -34,6 +35,7 @@ from plexus.protocol.frames.kinds import (
     TelemetryAck,
     TypedCommand,
     Unknown,
+    VideoText,
 )
 from plexus.protocol.points import decode_points
 
@@ -199,6 +201,17 @@ def _error(raw: Mapping[str, Any]) -> ErrorFrame:
     )
 
 
+def _heartbeat(raw: Mapping[str, Any]) -> Heartbeat:
+    # Whatever else `clock` may be, is somebody else's: a heartbeat is never refused for it.
+    clock = _or_none(_clock_state, raw, "clock")
+    return Heartbeat(fields.text(raw, "source_id", ""), fields.text(raw, "agent_version", ""), clock)
+
+
+def _clock_state(raw: Mapping[str, Any], field: str) -> ClockState:
+    said = fields.mapping(raw, field)
+    return ClockState(float(fields.number(said, "offset_ms")), float(fields.number(said, "error_ms")))
+
+
 def _stream(raw: Mapping[str, Any]) -> str:
     if not is_stream_name(raw.get("stream")):
         raise ProtocolError("stream must be 32 lower-case hex digits", field="stream")
@@ -214,7 +227,7 @@ def _faults(raw: Mapping[str, Any]) -> tuple[PointFault, ...]:
 _READERS: Mapping[str, Callable[[Mapping[str, Any]], Frame]] = {
     "device_auth": _device_auth,
     "authenticated": _authenticated,
-    "heartbeat": lambda raw: Heartbeat(fields.text(raw, "source_id", ""), fields.text(raw, "agent_version", "")),
+    "heartbeat": _heartbeat,
     "typed_command": lambda raw: TypedCommand(
         fields.text(raw, "id"), fields.text(raw, "command"), fields.mapping(raw, "params")
     ),
@@ -230,4 +243,5 @@ _READERS: Mapping[str, Callable[[Mapping[str, Any]], Frame]] = {
     "command_status": _command_status,
     "command_status_ack": lambda raw: CommandStatusAck(fields.text(raw, "run_id"), fields.whole(raw, "seq")),
     "command_sync": _command_sync,
+    "video_frame": lambda raw: VideoText({name: value for name, value in raw.items() if name != "type"}),
 }
