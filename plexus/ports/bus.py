@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
+
+import attrs
 
 from plexus.protocol.columns import Columns
 
 
+@attrs.frozen(eq=False)
+class Published:
+    """One source's points of one commit, in their order; `seq` is the commit's number in the store's order."""
+
+    seq: int
+    columns: Columns
+
+
 class Subscription(Protocol):
-    """One reader's queue, bounded: a reader that is slow loses the oldest and `missed` says how many points."""
+    """One listener's queue, bounded: one that is slow loses the oldest and `missed` says how many points."""
 
     @property
     def missed(self) -> int:
-        """Points that were dropped because this reader was slow, since the beginning."""
+        """Points that were dropped because this listener was slow, since the beginning."""
         ...
 
-    async def get(self) -> Columns:
-        """The next committed points of the source, waiting for them; not to be changed by the reader."""
+    @property
+    def waiting(self) -> int:
+        """Points that wait for `get`."""
+        ...
+
+    async def get(self) -> Published:
+        """What was committed next of the source, waiting for it; not to be changed by the listener."""
         ...
 
     def close(self) -> None:
@@ -28,15 +44,21 @@ class Bus(Protocol):
     """Publishes after the commit, never before. Used on the gateway's event loop.
 
     Contract:
-    - a subscriber sees what is published after `subscribe`, in order, of its org and source only;
+    - a subscriber sees what is published after `subscribe`, in order, of its org and source only: all of a source's
+      points of one commit together, under the commit's number;
     - every subscriber of a source sees all of it, whatever the others do;
-    - `publish` never waits for a reader: when more points wait for one than the bus holds, the oldest go, counted in
+    - `publish` never waits for a listener: when more points wait for one than the bus holds, the oldest go, counted in
       `missed`; what was published last stays, however large it is;
-    - what is published is not changed afterwards, neither by the publisher nor by a reader.
+    - what is published is not changed afterwards, neither by the publisher nor by a listener.
     """
 
-    def publish(self, org: str, columns: Columns) -> None:
-        """Hand committed points to whoever reads their sources."""
+    @property
+    def head(self) -> int:
+        """The number of the commit that was published last; 0 before the first."""
+        ...
+
+    def publish(self, seq: int, stored: Sequence[tuple[str, Columns]]) -> None:
+        """Hand the points of commit `seq`, each columns with their org, to whoever listens to their sources."""
         ...
 
     def subscribe(self, org: str, source_id: str) -> Subscription:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from plexus.ports.bus import Bus, Subscription
+from plexus.ports.bus import Bus, Published, Subscription
 from plexus.protocol.columns import Columns
 from plexus.testing.contracts import Contract
 
@@ -45,8 +45,8 @@ class BusContract(Contract):
     def test_a_reader_gets_what_is_published_of_its_source_in_order(self) -> None:
         async def steps(bus: Bus) -> None:
             reader = bus.subscribe("acme", "rig-01")
-            bus.publish("acme", columns_of("rig-01", 1.0, 2.0))
-            bus.publish("acme", columns_of("rig-01", 3.0))
+            publish(bus, "acme", columns_of("rig-01", 1.0, 2.0))
+            publish(bus, "acme", columns_of("rig-01", 3.0))
             assert await values(reader, 3) == [1.0, 2.0, 3.0]
 
         self.check(steps)
@@ -55,8 +55,8 @@ class BusContract(Contract):
         async def steps(bus: Bus) -> None:
             reader = bus.subscribe("acme", "rig-01")
             sent = columns_of("rig-01", 1.5, metric="motor.rpm")
-            bus.publish("acme", sent)
-            assert await _soon(reader.get()) == sent
+            publish(bus, "acme", sent)
+            assert (await _soon(reader.get())).columns == sent
 
         self.check(steps)
 
@@ -66,16 +66,16 @@ class BusContract(Contract):
             waiting = asyncio.ensure_future(reader.get())
             await asyncio.sleep(0)
             assert not waiting.done()
-            bus.publish("acme", columns_of("rig-01", 1.0))
-            assert (await _soon(waiting)).value == [1.0]
+            publish(bus, "acme", columns_of("rig-01", 1.0))
+            assert (await _soon(waiting)).columns.value == [1.0]
 
         self.check(steps)
 
     def test_what_was_published_before_is_not_seen(self) -> None:
         async def steps(bus: Bus) -> None:
-            bus.publish("acme", columns_of("rig-01", 1.0))
+            publish(bus, "acme", columns_of("rig-01", 1.0))
             reader = bus.subscribe("acme", "rig-01")
-            bus.publish("acme", columns_of("rig-01", 2.0))
+            publish(bus, "acme", columns_of("rig-01", 2.0))
             assert await values(reader, 1) == [2.0]
 
         self.check(steps)
@@ -83,8 +83,8 @@ class BusContract(Contract):
     def test_another_organisation_is_not_seen(self) -> None:
         async def steps(bus: Bus) -> None:
             reader = bus.subscribe("acme", "rig-01")
-            bus.publish("umbrella", columns_of("rig-01", 1.0))
-            bus.publish("acme", columns_of("rig-01", 2.0))
+            publish(bus, "umbrella", columns_of("rig-01", 1.0))
+            publish(bus, "acme", columns_of("rig-01", 2.0))
             assert await values(reader, 1) == [2.0]
 
         self.check(steps)
@@ -95,16 +95,27 @@ class BusContract(Contract):
             mixed = columns_of("rig-02", 1.0)
             mixed.extend(columns_of("rig-01", 2.0))
             mixed.extend(columns_of("rig-03", 3.0))
-            bus.publish("acme", mixed)
-            got = await _soon(reader.get())
-            assert got == columns_of("rig-01", 2.0)
+            publish(bus, "acme", mixed)
+            assert (await _soon(reader.get())).columns == columns_of("rig-01", 2.0)
+
+        self.check(steps)
+
+    def test_what_a_source_has_in_one_commit_comes_together_under_its_number(self) -> None:
+        async def steps(bus: Bus) -> None:
+            reader = bus.subscribe("acme", "rig-01")
+            parts = [("acme", columns_of("rig-01", 1.0)), ("umbrella", columns_of("rig-01", 7.0))]
+            bus.publish(4, [*parts, ("acme", columns_of("rig-02", 8.0)), ("acme", columns_of("rig-01", 2.0))])
+            bus.publish(9, [("acme", columns_of("rig-01", 3.0))])
+            first, second = await _soon(reader.get()), await _soon(reader.get())
+            assert (first.seq, first.columns.value) == (4, [1.0, 2.0])
+            assert (second.seq, second.columns.value) == (9, [3.0])
 
         self.check(steps)
 
     def test_every_reader_of_a_source_gets_all_of_it(self) -> None:
         async def steps(bus: Bus) -> None:
             first, second = bus.subscribe("acme", "rig-01"), bus.subscribe("acme", "rig-01")
-            bus.publish("acme", columns_of("rig-01", 1.0))
+            publish(bus, "acme", columns_of("rig-01", 1.0))
             assert await values(first, 1) == await values(second, 1) == [1.0]
 
         self.check(steps)
@@ -113,7 +124,7 @@ class BusContract(Contract):
         async def steps(bus: Bus) -> None:
             reader = bus.subscribe("acme", "rig-01")
             for value in range(self.MAX_POINTS + 3):
-                bus.publish("acme", columns_of("rig-01", float(value)))
+                publish(bus, "acme", columns_of("rig-01", float(value)))
             assert await values(reader, self.MAX_POINTS) == [float(value) for value in range(3, self.MAX_POINTS + 3)]
             assert reader.missed == 3
 
@@ -123,7 +134,7 @@ class BusContract(Contract):
         async def steps(bus: Bus) -> None:
             reader, slow = bus.subscribe("acme", "rig-01"), bus.subscribe("acme", "rig-01")
             for value in range(self.MAX_POINTS * 2):
-                bus.publish("acme", columns_of("rig-01", float(value)))
+                publish(bus, "acme", columns_of("rig-01", float(value)))
                 assert await values(reader, 1) == [float(value)]
             assert reader.missed == 0
             assert slow.missed == self.MAX_POINTS
@@ -134,8 +145,8 @@ class BusContract(Contract):
         async def steps(bus: Bus) -> None:
             reader = bus.subscribe("acme", "rig-01")
             large = [float(value) for value in range(self.MAX_POINTS * 2)]
-            bus.publish("acme", columns_of("rig-01", -1.0))
-            bus.publish("acme", columns_of("rig-01", *large))
+            publish(bus, "acme", columns_of("rig-01", -1.0))
+            publish(bus, "acme", columns_of("rig-01", *large))
             assert await values(reader, len(large)) == large
             assert reader.missed == 1
 
@@ -146,26 +157,51 @@ class BusContract(Contract):
             gone, stays = bus.subscribe("acme", "rig-01"), bus.subscribe("acme", "rig-01")
             gone.close()
             gone.close()
-            bus.publish("acme", columns_of("rig-01", 1.0))
+            publish(bus, "acme", columns_of("rig-01", 1.0))
             assert await values(stays, 1) == [1.0]
+
+        self.check(steps)
+
+    def test_the_head_is_the_commit_that_was_published_last_whoever_listens(self) -> None:
+        async def steps(bus: Bus) -> None:
+            assert bus.head == 0
+            bus.publish(3, [("acme", columns_of("rig-01", 1.0))])
+            bus.subscribe("acme", "rig-01")
+            bus.publish(5, [("acme", columns_of("rig-02", 1.0))])
+            assert bus.head == 5
+
+        self.check(steps)
+
+    def test_what_waits_is_counted(self) -> None:
+        async def steps(bus: Bus) -> None:
+            reader = bus.subscribe("acme", "rig-01")
+            publish(bus, "acme", columns_of("rig-01", 1.0, 2.0))
+            assert reader.waiting == 2
+            await _soon(reader.get())
+            assert reader.waiting == 0
 
         self.check(steps)
 
     def test_publishing_to_nobody_is_fine(self) -> None:
         async def steps(bus: Bus) -> None:
-            bus.publish("acme", columns_of("rig-01", 1.0))
-            bus.publish("acme", Columns())
+            publish(bus, "acme", columns_of("rig-01", 1.0))
+            publish(bus, "acme", Columns())
 
         self.check(steps)
+
+
+def publish(bus: Bus, org: str, columns: Columns) -> None:
+    """Publish a commit of one submission."""
+    bus.publish(1, [(org, columns)])
 
 
 async def values(reader: Subscription, count: int) -> list[object]:
     """The values of the next `count` points (or of a few more, when they came together)."""
     got: list[object] = []
     while len(got) < count:
-        got.extend((await _soon(reader.get())).value)
+        got.extend((await _soon(reader.get())).columns.value)
     return got
 
 
-async def _soon(coming: Awaitable[Columns]) -> Columns:
+async def _soon(coming: Awaitable[Published]) -> Published:
     return await asyncio.wait_for(coming, PATIENCE_S)
