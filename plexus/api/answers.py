@@ -15,8 +15,9 @@ from cattrs.gen import make_dict_structure_fn, override
 
 from plexus.domain.errors import ProtocolError
 from plexus.domain.event import Event
+from plexus.domain.loss import Loss
 from plexus.domain.series import BucketSeries, FleetMetrics, FleetSeries, QueryResult, Series
-from plexus.domain.source import Delivery, FleetHealth, Source
+from plexus.domain.source import ClockReport, Delivery, FleetHealth, Source, Stream
 from plexus.domain.values import Value, is_number
 from plexus.protocol import jsontext
 from plexus.protocol.live import read_value
@@ -65,7 +66,7 @@ def source(body: bytes) -> Source:
 
 
 def delivery(body: bytes) -> Delivery:
-    """How what a source sent came in."""
+    """How what a source sent came in. What an older gateway does not say is as if there were none."""
     return _read(body, Delivery)
 
 
@@ -172,7 +173,13 @@ def _make_converter() -> cattrs.Converter:
     )
     for kind, accepts, words in columns:
         converter.register_structure_hook_func(_is(kind), _column(accepts, words))
-    arrays = ((Sequence[Source], Source), (Sequence[FleetSeries], FleetSeries), (tuple[Event, ...], Event))
+    arrays: tuple[tuple[Any, type], ...] = (
+        (Sequence[Source], Source),
+        (Sequence[FleetSeries], FleetSeries),
+        (Sequence[Loss], Loss),
+        (Sequence[Stream], Stream),
+        (tuple[Event, ...], Event),
+    )
     for kind, element in arrays:
         converter.register_structure_hook_func(_is(kind), _array(converter, element))
     converter.register_structure_hook_func(_is(Mapping[str, str]), _tags)
@@ -183,7 +190,7 @@ def _make_converter() -> cattrs.Converter:
 
 
 def _register_objects(converter: cattrs.Converter) -> None:
-    for kind in (Identity, _Sources, _Latest, _Queued, Source, FleetHealth):
+    for kind in (Identity, _Sources, _Latest, _Queued, Source, FleetHealth, Loss, Stream, ClockReport, Delivery):
         converter.register_structure_hook(kind, _object(make_dict_structure_fn(kind, converter)))
     read_event = _object(make_dict_structure_fn(Event, converter, name=override(rename="metric")))
     converter.register_structure_hook(Event, lambda raw, kind: read_event(_with_value(raw), kind))
@@ -262,9 +269,14 @@ def _with_value(raw: Any) -> Any:
     return raw
 
 
+_MAYBE = frozenset({"last", "finite"})
+"""Columns that are not on every wire, or on none."""
+
+
 def _table(inner: Callable[[Mapping[str, Any], Any], T], kind: type) -> Hook:
     """Columns of one length. `last` may be missing: the hosted service does not send it."""
-    names = tuple(field.name for field in attrs.fields(cast(Any, kind)) if field.default == () and field.name != "last")
+    columns = (field.name for field in attrs.fields(cast(Any, kind)) if field.default == ())
+    names = tuple(name for name in columns if name not in _MAYBE)
 
     def read(raw: Any, cls: Any) -> T:
         if not isinstance(raw, dict):

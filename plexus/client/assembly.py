@@ -44,6 +44,7 @@ from plexus.ports.clock import Clock
 from plexus.ports.codec import Codec
 from plexus.ports.transport import Transport
 from plexus.protocol.device import DeviceSession, Hello
+from plexus.protocol.frames import ClockState
 from plexus.protocol.messages import UplinkSession
 from plexus.protocol.request import RequestSession
 
@@ -106,6 +107,7 @@ class Client:
             PLATFORM,
             self._declarations,
             runs=self.desk,
+            clock=self._clock_state,
         )
         self._opening = threading.RLock()
         self._is_open = False
@@ -225,6 +227,10 @@ class Client:
         former = self._hello.source_id
         self._hello = attrs.evolve(self._hello, source_id=source_id)
         self._choices.on_source_id(former, source_id)
+
+    def _clock_state(self) -> ClockState | None:
+        known = self.uplink.stats()
+        return None if known.clock_offset_ms is None else ClockState(known.clock_offset_ms, known.clock_error_ms)
 
     def _declarations(self) -> tuple[Mapping[str, Any], ...]:
         self.outbox.greeted()

@@ -30,6 +30,7 @@ from plexus.ports.transport import Transport
 from plexus.protocol import jsontext
 from plexus.protocol.batch import Batch, digest_of
 from plexus.protocol.device import DeviceSession, Hello
+from plexus.protocol.frames import ClockState
 from plexus.protocol.messages import (
     ClockSampled,
     CommandArrived,
@@ -89,7 +90,8 @@ class WebSocketTransport:
     ) -> None:
         self._outbox = Outbox()
         self._desk = CommandDesk(self._answer, on_thread("plexus-command"))
-        self._hello = Hello(api_key, source_id, install_id, agent_version, platform, self._declarations)
+        told = (api_key, source_id, install_id, agent_version, platform)
+        self._hello = Hello(*told, self._declarations, clock=self._clock_state)
         self._auto_reconnect = auto_reconnect
         self._on_source_id_assigned = on_source_id_assigned
         self._on_clock_synced = on_clock_synced
@@ -272,6 +274,10 @@ class WebSocketTransport:
     def _answer(self, outcome: Any) -> None:
         self._outbox.answer(outcome)
         self._wake()
+
+    def _clock_state(self) -> ClockState | None:
+        offset_ms = self._time.offset_ms
+        return None if offset_ms is None else ClockState(offset_ms, self._time.error_ms)
 
     def _declarations(self) -> tuple[Mapping[str, Any], ...]:
         self._outbox.greeted()

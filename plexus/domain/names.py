@@ -13,6 +13,7 @@ GATEWAY_SOURCE_ID_RULE = r"^[a-z0-9][a-z0-9._-]*$"
 """What a gateway accepts from any release: dots and single characters too."""
 
 MAX_SOURCE_ID_BYTES = 256
+MAX_ORG_BYTES = 64
 MAX_METRIC_BYTES = 512
 MAX_TAGS = 16
 KEY_PREFIX = "plx_"
@@ -37,6 +38,11 @@ def is_gateway_source_id(source_id: object) -> bool:
     return (
         isinstance(source_id, str) and len(source_id) <= MAX_SOURCE_ID_BYTES and bool(_gateway_source.match(source_id))
     )
+
+
+def is_org_name(org: str) -> bool:
+    """Whether an organisation may be called so."""
+    return len(org) <= MAX_ORG_BYTES and bool(_gateway_source.match(org))
 
 
 def check_gateway_source_id(source_id: object, field: str = "source_id") -> str:

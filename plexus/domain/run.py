@@ -52,6 +52,25 @@ class Criterion:
 
 
 @attrs.frozen
+class CriterionResult:
+    """One criterion with what became of it."""
+
+    metric: str
+    operator: str
+    value: float
+    label: str
+    passed: bool
+
+
+@attrs.frozen
+class Judgement:
+    """The judgement of a run: passed when every criterion is."""
+
+    passed: bool
+    criteria_results: Sequence[CriterionResult]
+
+
+@attrs.frozen
 class Run:
     """One run.
 

@@ -59,7 +59,7 @@ class BucketSeries:
     """Aggregates: bucket i starts at `timestamp_ms[i]`.
 
     `min`, `max`, `avg` are None for a bucket that holds no finite number; `count` counts every value;
-    `last` is the newest value of the bucket, of any type.
+    `last` is the newest value of the bucket, of any type; `finite` counts the finite numbers, where a store says so.
     """
 
     timestamp_ms: Sequence[float] = ()
@@ -68,6 +68,7 @@ class BucketSeries:
     avg: Sequence[float | None] = ()
     count: Sequence[int] = ()
     last: Sequence[Value | None] = ()
+    finite: Sequence[int] = ()
 
     def __len__(self) -> int:
         return len(self.timestamp_ms)

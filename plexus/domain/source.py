@@ -33,6 +33,30 @@ class FleetHealth:
 
 
 @attrs.frozen
+class Stream:
+    """One stream of batches: everything up to `watermark` is stored or was given up by its device.
+
+    `last_heard_ms`: when its newest batch came, milliseconds since 1970 UTC.
+    """
+
+    stream: str
+    watermark: int
+    last_heard_ms: float
+
+
+@attrs.frozen
+class ClockReport:
+    """What a device said of its clock: the gateway's is `offset_ms` ahead of it, give or take `error_ms`.
+
+    `told_ms`: when it said so, by the gateway's clock, milliseconds since 1970 UTC.
+    """
+
+    offset_ms: float
+    error_ms: float
+    told_ms: float
+
+
+@attrs.frozen
 class Delivery:
     """The delivery ledger of one source: what was lost on the way, and what came twice and was stored once.
 
@@ -40,10 +64,13 @@ class Delivery:
         source_id: the source.
         lost: how many points its devices had to drop, as far as they could say so yet.
         gaps: those losses, one for each reason; kept as long as the points are.
-        batches: named batches that were stored, since the gateway started; the following too.
+        batches: named batches that were stored.
         duplicates: batches that were known already: acknowledged, and not stored again.
         gaps_refused: batches that came while one before them was missing, and were asked for again.
         forks: batches whose name was taken by other content.
+        dead_letters: how many of the lost ones the gateway had refused for good: the device keeps them to look at.
+        streams: the streams of its batches, the one heard of last first.
+        clock: what its device last said of its clock; None where it did not.
     """
 
     source_id: str
@@ -53,3 +80,6 @@ class Delivery:
     duplicates: int
     gaps_refused: int
     forks: int
+    dead_letters: int = 0
+    streams: Sequence[Stream] = ()
+    clock: ClockReport | None = None

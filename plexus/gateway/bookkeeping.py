@@ -1,0 +1,81 @@
+"""What is written down beside the data now and then, off the event loop: counts, presence, expired commands."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from plexus.domain.errors import StoreError
+from plexus.gateway.core import Core
+from plexus.ports.tallies import Tally
+
+LOOK_EVERY_S = 1.0
+SAVE_EVERY_S = 10.0
+"""What a gateway forgets at most of its counts when it is killed; one that ends in good order forgets nothing."""
+FORGET_EVERY_S = 3_600.0
+COMMANDS_KEPT_S = 365 * 86_400.0
+"""How long a command is kept, unless more recent ones take its place before."""
+
+logger = logging.getLogger("plexus.gateway")
+
+
+def restore(core: Core) -> None:
+    """Go on from what was written down; before the event loop runs. Raises StoreError."""
+    tallies = core.tallies.load()
+    core.committer.deliveries.restore(tallies)
+    core.presence.remember({place: tally.seen_ms for place, tally in tallies.items() if tally.seen_ms})
+
+
+async def keep_books(core: Core) -> None:
+    """Look after the books for as long as the gateway runs."""
+    now = core.monotonic()
+    save_at, forget_at = now + SAVE_EVERY_S, now
+    while True:
+        await asyncio.sleep(LOOK_EVERY_S)
+        now = core.monotonic()
+        await core.devices.tick()
+        if now >= save_at:
+            save_at = now + SAVE_EVERY_S
+            await save(core)
+        if now >= forget_at:
+            forget_at = now + FORGET_EVERY_S
+            await _forget(core)
+
+
+async def save(core: Core) -> None:
+    """Write down what was counted since the last time; what cannot be written now is written the next time."""
+    deliveries, presence = core.committer.deliveries, core.presence
+    places = {*deliveries.take_changed(), *presence.take_changed()}
+    if not places:
+        return
+    try:
+        await asyncio.to_thread(core.tallies.save, {place: _tally(core, *place) for place in places})
+    except StoreError as exc:
+        deliveries.changed(places)
+        logger.warning("what was counted of %d sources is not written down yet: %s", len(places), exc)
+
+
+async def close(core: Core) -> None:
+    """The last entries, once every socket is gone and every commit done."""
+    await core.devices.settle()
+    await save(core)
+
+
+def _tally(core: Core, org: str, source_id: str) -> Tally:
+    counted = core.committer.deliveries.of(org, source_id)
+    return Tally(
+        counted.batches,
+        counted.duplicates,
+        counted.gaps_refused,
+        counted.forks,
+        core.presence.last_seen_ms(org, source_id) or 0.0,
+        counted.clock,
+    )
+
+
+async def _forget(core: Core) -> None:
+    before_ms = core.wall_ns() / 1e6 - COMMANDS_KEPT_S * 1e3
+    try:
+        await asyncio.to_thread(core.devices.book.forget, before_ms)
+    except StoreError as exc:
+        logger.warning("old commands cannot be let go of: %s", exc)
