@@ -14,13 +14,13 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from plexus._version import __version__
-from plexus.cli import demo, init, keys, latest, logout, query, send, serve, sources, tail, whoami
+from plexus.cli import demo, gateway, init, keys, latest, logout, query, send, serve, sources, tail, whoami
 from plexus.cli.output import RED, paint, say
 from plexus.domain.errors import PlexusError, QueryError
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
-COMMANDS: Sequence[ModuleType] = (demo, serve, keys, init, whoami, logout, send, sources, latest, query, tail)
+COMMANDS: Sequence[ModuleType] = (demo, serve, gateway, keys, init, whoami, logout, send, sources, latest, query, tail)
 """Each has `add(commands)`, which adds its parser with `run` as default."""
 
 DESCRIPTION = "Send readings from your hardware, and read them a moment later and for years after."

@@ -9,7 +9,22 @@ from pathlib import Path
 from plexus.config import home_directory
 from plexus.domain.errors import ConfigurationError
 
-NEEDED = ("duckdb", "httptools", "litestar", "msgspec", "orjson", "psutil", "pyarrow", "rich", "uvicorn", "websockets")
+NEEDED = (
+    "cramjam",
+    "duckdb",
+    "httptools",
+    "litestar",
+    "msgspec",
+    "numpy",
+    "orjson",
+    "prometheus_client",
+    "psutil",
+    "pyarrow",
+    "pythonjsonlogger",
+    "rich",
+    "uvicorn",
+    "websockets",
+)
 DEFAULT_PORT = 8080
 
 

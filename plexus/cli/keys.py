@@ -12,10 +12,13 @@ from plexus.cli import output
 from plexus.cli.arguments import command
 from plexus.cli.extra import default_data, need_gateway
 from plexus.domain.errors import ConfigurationError
+from plexus.domain.names import GATEWAY_SOURCE_ID_RULE, is_gateway_source_id
+from plexus.ports.audit import LOCAL
 from plexus.ports.keyring import SCOPES
 
 if TYPE_CHECKING:
     from plexus.cli.arguments import Commands
+    from plexus.gateway.keys import KeyDesk
     from plexus.ports.keyring import KeyInfo, Keyring
 
 TEXT = """\
@@ -27,6 +30,7 @@ A key can do what its scopes say:
 
 examples:
   plexus keys create drone-01 --scope write --source drone-01      a device: it can only send, and only as itself
+  plexus keys create --each drone-01 drone-02                      the same for several: a line `NAME KEY` each
   plexus keys create dashboard --scope read
   plexus keys list
   plexus keys revoke 3f2a9c01b7de
@@ -40,8 +44,11 @@ def add(commands: Commands) -> None:
     actions = parser.add_subparsers(title="actions", metavar="ACTION")
 
     create = command(actions, "create", _create, "make a key; it is shown this once", TEXT)
-    create.add_argument("name", metavar="NAME", help="what you call it")
-    create.add_argument("--scope", type=_scopes, default=("read", "write"), metavar="A,B", help="default: read,write")
+    create.set_defaults(parser=create)
+    named = create.add_mutually_exclusive_group(required=True)
+    named.add_argument("name", nargs="?", metavar="NAME", help="what you call it")
+    named.add_argument("--each", nargs="+", metavar="ID", help="a key for each of these sources, and only for it")
+    create.add_argument("--scope", type=_scopes, metavar="A,B", help="default: read,write; with --each: write")
     create.add_argument("--source", metavar="ID", help="the only source that it is for (default: all)")
     create.add_argument("--org", metavar="ORG", help="the organisation it belongs to")
     every = [create, command(actions, "list", _list, "list the keys, revoked ones too", TEXT)]
@@ -66,17 +73,38 @@ def _help(arguments: argparse.Namespace) -> int:
 
 
 def _create(arguments: argparse.Namespace) -> int:
-    with _keyring(arguments.data, new=True) as (keyring, default_org):
-        text, info = keyring.create(
-            arguments.org or default_org, arguments.name, arguments.scope, source_id=arguments.source
+    if arguments.each:
+        return _create_each(arguments)
+    with _desk(arguments.data, new=True) as (desk, default_org):
+        scopes = arguments.scope or ("read", "write")
+        text, info = desk.create(
+            LOCAL, arguments.org or default_org, arguments.name, scopes, source_id=arguments.source
         )
     output.line(text)
     output.say(f"key {info.key_id} ({info.name}) may {_described(info)}; it is shown this once")
     return 0
 
 
+def _create_each(arguments: argparse.Namespace) -> int:
+    """A key for each source; all names are looked at before the first key is made."""
+    if arguments.source is not None:
+        arguments.parser.error("argument --source: not allowed with argument --each")
+    for source_id in arguments.each:
+        if not is_gateway_source_id(source_id):
+            raise ConfigurationError(f"{source_id!r} is no source id: it must match {GATEWAY_SOURCE_ID_RULE}")
+        if arguments.each.count(source_id) > 1:
+            raise ConfigurationError(f"{source_id!r} is named twice; a device needs one key")
+    with _desk(arguments.data, new=True) as (desk, default_org):
+        for source_id in arguments.each:
+            scopes = arguments.scope or ("write",)
+            text, _info = desk.create(LOCAL, arguments.org or default_org, source_id, scopes, source_id=source_id)
+            output.line(f"{source_id} {text}")  # at once: a key that was made is never lost to what fails after it
+    output.say(f"{len(arguments.each)} keys, each for its own source only; they are shown this once")
+    return 0
+
+
 def _list(arguments: argparse.Namespace) -> int:
-    with _keyring(arguments.data) as (keyring, _default_org):
+    with _keyring(arguments.data) as (keyring, _folder):
         found = keyring.list()
     headings = ("KEY ID", "NAME", "ORG", "SCOPES", "SOURCE", "MADE", "REVOKED")
     output.table(headings, [_row(info) for info in found])
@@ -84,28 +112,38 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _revoke(arguments: argparse.Namespace) -> int:
-    with _keyring(arguments.data) as (keyring, _default_org):
-        if not keyring.revoke(arguments.key_id):
+    with _desk(arguments.data) as (desk, _default_org):
+        known = desk.find(arguments.key_id)
+        if known is None or not desk.revoke(LOCAL, known):
             raise ConfigurationError(f"there is no live key {arguments.key_id!r}; `plexus keys list` shows them")
     output.say(f"key {arguments.key_id} is revoked; open connections with it end within seconds")
     return 0
 
 
 @contextlib.contextmanager
-def _keyring(data: Path | None, *, new: bool = False) -> Iterator[tuple[Keyring, str]]:
-    """The keyring of a data directory, and the organisation of keys that name none."""
+def _keyring(data: Path | None, *, new: bool = False) -> Iterator[tuple[Keyring, Path]]:
+    """The keyring of a data directory, and the directory."""
     need_gateway()
     from plexus.adapters.keyring.sqlite import SqliteKeyring
-    from plexus.gateway.assembly import DEFAULT_ORG, KEYS_FILE
+    from plexus.gateway.assembly import KEYS_FILE
 
-    file = (data or default_data()).expanduser() / KEYS_FILE
-    if not new and not file.exists():
-        raise ConfigurationError(f"no gateway has kept keys in {file.parent}: name its directory with --data")
-    keyring = SqliteKeyring(file)
-    try:
-        yield keyring, DEFAULT_ORG
-    finally:
-        keyring.close()
+    folder = (data or default_data()).expanduser()
+    if not new and not (folder / KEYS_FILE).exists():
+        raise ConfigurationError(f"no gateway has kept keys in {folder}: name its directory with --data")
+    with contextlib.closing(SqliteKeyring(folder / KEYS_FILE)) as keyring:
+        yield keyring, folder
+
+
+@contextlib.contextmanager
+def _desk(data: Path | None, *, new: bool = False) -> Iterator[tuple[KeyDesk, str]]:
+    """Where keys of a data directory are made and revoked, and the organisation of keys that name none."""
+    with _keyring(data, new=new) as (keyring, folder):
+        from plexus.adapters.audit.sqlite import SqliteAudit
+        from plexus.gateway.assembly import AUDIT_FILE, DEFAULT_ORG
+        from plexus.gateway.keys import KeyDesk
+
+        with contextlib.closing(SqliteAudit(folder / AUDIT_FILE)) as audit:
+            yield KeyDesk(keyring, audit), DEFAULT_ORG
 
 
 def _described(info: KeyInfo) -> str:

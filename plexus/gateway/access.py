@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
+from collections.abc import Sequence
 
 from plexus.domain.errors import StoreError
 from plexus.gateway.asgi import HttpError
+from plexus.gateway.core import DEFAULT_ORG
 from plexus.ports.keyring import KeyInfo, Keyring
 
 KEY_HEADER = b"x-api-key"
@@ -36,3 +39,21 @@ def require(key: KeyInfo, scope: str, source_id: str | None = None) -> None:
         raise HttpError(403, f"this key lacks the scope {scope!r}")
     if not key.allows(scope, source_id):
         raise HttpError(403, f"this key is limited to the source {key.source_id}")
+
+
+def require_operator(key: KeyInfo) -> None:
+    """Return when `key` may manage the gateway itself: other organisations, backups; raises HttpError 403 when not."""
+    require(key, "admin")
+    if key.org != DEFAULT_ORG or key.source_id is not None:
+        raise HttpError(403, f"this needs an admin key of the organisation {DEFAULT_ORG}, for all of its sources")
+
+
+def require_grant(key: KeyInfo, scopes: Sequence[str], source_id: str | None, expires_ms: float | None) -> None:
+    """Return when `key` may give away these rights: none that it has not itself. Raises HttpError 403 when not."""
+    lacking = sorted(set(scopes) - key.scopes)
+    if lacking:
+        raise HttpError(403, f"this key lacks the scope {lacking[0]!r}, and cannot give it to another")
+    if key.source_id not in (None, source_id):
+        raise HttpError(403, f"this key is limited to the source {key.source_id}, and so are the keys that it makes")
+    if (expires_ms or math.inf) > (key.expires_ms or math.inf):
+        raise HttpError(403, "this key ends before that, and so do the keys that it makes")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any
 
 import orjson
@@ -17,6 +17,10 @@ Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _CHUNK = 64 * 1024
+
+_PLAUSIBLE = 20
+_KEPT_AT_ONCE = 1024 * 1024
+"""Telemetry in JSON shrinks to a tenth or so; what becomes more than so many times itself is looked through first."""
 
 _GZIP_MEMBERS = 64
 """Every further member costs a copy of what is left of the body, so a body of tiny ones would cost its square."""
@@ -80,9 +84,9 @@ def unpack(encoding: str | None, packed: bytes, limit: int) -> bytes:
     if name == "identity":
         return packed
     if name in ("gzip", "x-gzip"):
-        return _gunzip(packed, limit)
+        return _bounded(_gunzip, packed, limit)
     if name == "zstd":
-        return _unzstd(packed, limit)
+        return _bounded(_unzstd, packed, limit)
     raise HttpError(415, "content-encoding must be gzip, zstd or identity")
 
 
@@ -107,37 +111,47 @@ async def _read(receive: Receive, limit: int) -> bytes:
             return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-def _gunzip(packed: bytes, limit: int) -> bytes:
-    out: list[bytes] = []
-    room = limit
+def _bounded(unpacked: Callable[[bytes], Iterator[bytes]], packed: bytes, limit: int) -> bytes:
+    """All pieces as one, at most `limit` bytes.
+
+    What unpacks to far more than telemetry does is looked through first and kept only if it ends within the limit, so
+    that a bomb takes no memory.
+    """
+    out: list[bytes] | None = []
+    size = 0
+    for piece in unpacked(packed):
+        size += len(piece)
+        if size > limit:
+            raise too_large(limit)
+        if size > _KEPT_AT_ONCE + len(packed) * _PLAUSIBLE:
+            out = None
+        elif out is not None:
+            out.append(piece)
+    return b"".join(unpacked(packed) if out is None else out)
+
+
+def _gunzip(packed: bytes) -> Iterator[bytes]:
     for _ in range(_GZIP_MEMBERS):
         member = zlib.decompressobj(wbits=31)
+        rest = packed
         try:
-            piece = member.decompress(packed, room + 1)
+            while not member.eof and (piece := member.decompress(rest, _CHUNK)):
+                rest = member.unconsumed_tail
+                yield piece
         except zlib.error:
             raise HttpError(400, "the body is not gzip, as its content-encoding says") from None
-        room -= len(piece)
-        if room < 0:
-            raise too_large(limit)
         if not member.eof:
             raise HttpError(400, "the gzip body ends too early")
-        out.append(piece)
         packed = member.unused_data
         if not packed:
-            return b"".join(out)
+            return
     raise HttpError(400, f"the gzip body has more than {_GZIP_MEMBERS} members")
 
 
-def _unzstd(packed: bytes, limit: int) -> bytes:
+def _unzstd(packed: bytes) -> Iterator[bytes]:
     reader = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).stream_reader(packed, read_across_frames=True)
-    out: list[bytes] = []
-    room = limit
     try:
-        while piece := reader.read(min(_CHUNK, room + 1)):
-            room -= len(piece)
-            if room < 0:
-                raise too_large(limit)
-            out.append(piece)
+        while piece := reader.read(_CHUNK):
+            yield piece
     except zstandard.ZstdError:
         raise HttpError(400, "the body is not zstd, as its content-encoding says") from None
-    return b"".join(out)

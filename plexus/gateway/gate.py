@@ -1,20 +1,21 @@
 """The one gate: every request and every socket passes it before a handler sees anything.
 
-It gives the request its id, checks the key (`scope["state"]["key"]`), the limits and the Origin of a WebSocket, and
-shapes every error as `{"error": …}`. What a key may do is the handler's question (`access.require`): only it knows
-which source is meant.
+It gives the request its id, sees through the proxy (`scope["state"]["seen"]`), checks Host and Origin, the key
+(`scope["state"]["key"]`) and the limits, and shapes every error as `{"error": …}`. What a key may do is the handler's
+question (`access.require`): only it knows which source is meant.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import Callable, Mapping
-from urllib.parse import urlsplit
+from collections.abc import Callable, Iterable, Mapping
 
 import orjson
 
+from plexus.gateway import logs
 from plexus.gateway.access import KEY_HEADER, identify
 from plexus.gateway.asgi import (
     ASGIApp,
@@ -28,10 +29,19 @@ from plexus.gateway.asgi import (
     read_body,
     send_json,
 )
-from plexus.gateway.core import Core
+from plexus.gateway.core import DEFAULT_ORG, Core
+from plexus.gateway.fronting import Front, Seen, is_local
+from plexus.gateway.origins import Origins
+from plexus.ports.keyring import KeyInfo
 
-PUBLIC = frozenset({"/healthz", "/openapi.json"})
+PUBLIC = frozenset({"/healthz", "/readyz", "/openapi.json"})
 """Paths that need no key."""
+
+MEASURES = "/metrics"
+"""Needs none either of somebody who asks from this machine itself, while no proxy stands in front."""
+
+ITSELF = KeyInfo("itself", DEFAULT_ORG, "this machine", frozenset({"read"}))
+"""In place of the key that this machine need not have to measure itself."""
 
 SocketRoutes = Callable[[str], "ASGIApp | None"]
 """The handler of a WebSocket path, None when there is no such path."""
@@ -39,7 +49,6 @@ SocketRoutes = Callable[[str], "ASGIApp | None"]
 INTERNAL_ERROR = 1011
 
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 logger = logging.getLogger("plexus.gateway")
 
@@ -49,8 +58,17 @@ class Gate:
     takes everything else.
     """
 
-    def __init__(self, core: Core, posts: Mapping[str, ASGIApp], sockets: SocketRoutes, rest: ASGIApp) -> None:
+    def __init__(
+        self,
+        core: Core,
+        posts: Mapping[str, ASGIApp],
+        sockets: SocketRoutes,
+        rest: ASGIApp,
+        front: Front | None = None,
+    ) -> None:
         self._core = core
+        self._front = front or Front(core.settings)
+        self._origins = Origins(core.settings.cors.origins)
         self._posts = posts
         self._sockets = sockets
         self._rest = rest
@@ -61,16 +79,26 @@ class Gate:
             return
         request_id = secrets.token_hex(8)
         scope.setdefault("state", {})["request_id"] = request_id
+        logs.about(request=request_id)
         if scope["type"] == "websocket":
             await self._socket(scope, receive, send)
             return
-        answer = _Answer(send, request_id, bodiless=scope["method"] == "HEAD")
+        answer = _Answer(send, request_id, self._origins.headers(scope), bodiless=scope["method"] == "HEAD")
         try:
-            await self._request(scope, receive, answer)
+            seen = self._see(scope)
+            answer.prefix = seen.prefix
+            if not await self._origins.answer_preflight(scope, answer):
+                await self._request(scope, receive, answer, seen)
         except Disconnected:
             logger.debug("request %s: the client left", request_id)
         except HttpError as exc:
             await send_json(answer, exc.status, {"error": exc.message}, exc.headers)
+        except asyncio.CancelledError:
+            # By the server, which waits no longer. Half an answer is left as it is: the connection is cut then.
+            logger.info("request %s (%s %s) was ended: the gateway leaves", request_id, scope["method"], scope["path"])
+            if not answer.started:
+                leaving = {"error": "the gateway is shutting down; send it again to the next one"}
+                await send_json(answer, 503, leaving, [(b"retry-after", b"1"), (b"connection", b"close")])
         except Exception:
             logger.exception("request %s (%s %s) failed", request_id, scope["method"], scope["path"])
             if answer.started:
@@ -79,7 +107,31 @@ class Gate:
 
     # --- HTTP -----------------------------------------------------------------------------------------------
 
-    async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def _see(self, scope: Scope) -> Seen:
+        try:
+            seen = self._front.look(scope)
+        except HttpError:
+            self._core.meters.reject("host")
+            raise
+        scope["state"]["seen"] = seen
+        return seen
+
+    def _identify(self, scope: Scope, seen: Seen) -> None:
+        path, secret = scope["path"], header(scope, KEY_HEADER)
+        if path in PUBLIC:
+            return
+        if path == MEASURES and secret is None and is_local(seen) and not self._core.settings.proxy.trusted:
+            scope["state"]["key"] = ITSELF
+            return
+        try:
+            key = identify(self._core.keyring, secret)
+        except HttpError:
+            self._core.meters.reject("key")
+            raise
+        scope["state"]["key"] = key
+        logs.about(org=key.org)
+
+    async def _request(self, scope: Scope, receive: Receive, send: Send, seen: Seen) -> None:
         path, method = scope["path"], scope["method"]
         handler = self._posts.get(path)
         if handler is not None and method == "OPTIONS":
@@ -88,14 +140,13 @@ class Gate:
             return
         if handler is not None and method != "POST":
             raise HttpError(405, f"{path} takes POST, not {method}", [(b"allow", b"POST, OPTIONS")])
-        if path not in PUBLIC:
-            scope["state"]["key"] = identify(self._core.keyring, header(scope, KEY_HEADER))
+        self._identify(scope, seen)
         if handler is not None:
             await handler(scope, receive, send)
             return
         if method == "HEAD":
             # The framework has GET only; an answer to HEAD is the same without its body.
-            scope = {**scope, "method": "GET"}
+            scope = {**scope, "method": "GET", "state": {**scope["state"], "head": True}}
         elif method not in _BODILESS:
             receive = await self._read_ahead(scope, receive)
         await self._rest(scope, receive, send)
@@ -114,10 +165,16 @@ class Gate:
     # --- WebSocket ------------------------------------------------------------------------------------------
 
     async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            seen = self._see(scope)
+        except HttpError as exc:
+            await _deny(scope, send, exc.status, exc.message)
+            return
         handler = self._sockets(scope["path"])
         if handler is None:
             await _deny(scope, send, 404, "there is no such socket; devices connect to /ws/device")
-        elif not same_origin(header(scope, b"origin"), header(scope, b"host")):
+        elif not self._origins.may_connect(header(scope, b"origin"), seen.host):
+            self._core.meters.reject("origin")
             await _deny(scope, send, 403, "pages of another origin may not connect")
         else:
             await self._guarded(handler, scope, receive, send)
@@ -136,35 +193,28 @@ class Gate:
 
 
 class _Answer:
-    """`send` with the request's id on it."""
+    """`send` with the request's id and what browsers want to know on it, and redirects as they look from outside."""
 
-    def __init__(self, send: Send, request_id: str, *, bodiless: bool) -> None:
+    def __init__(self, send: Send, request_id: str, more: Iterable[tuple[bytes, bytes]], *, bodiless: bool) -> None:
         self._send = send
-        self._headers = [(b"x-request-id", request_id.encode()), (b"x-content-type-options", b"nosniff")]
+        self._headers = [(b"x-request-id", request_id.encode()), (b"x-content-type-options", b"nosniff"), *more]
         self._bodiless = bodiless
+        self.prefix = ""
         self.started = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.started = True
-            message = {**message, "headers": [*message.get("headers", ()), *self._headers]}
+            message = {**message, "headers": [*map(self._outside, message.get("headers", ())), *self._headers]}
         elif self._bodiless and message["type"] == "http.response.body":
             message = {**message, "body": b""}
         await self._send(message)
 
-
-def same_origin(origin: str | None, host: str | None) -> bool:
-    """Whether a WebSocket with this Origin may come in: none (no browser), or the very host and port it connects to."""
-    if origin is None:
-        return True
-    try:
-        parts = urlsplit(origin)
-        port = parts.port or _DEFAULT_PORTS[parts.scheme]
-        asked = urlsplit(f"{parts.scheme}://{host}")
-        asked_port = asked.port or _DEFAULT_PORTS[parts.scheme]
-    except (KeyError, ValueError):
-        return False
-    return parts.hostname is not None and (parts.hostname, port) == (asked.hostname, asked_port)
+    def _outside(self, pair: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
+        name, value = pair
+        if self.prefix and name.lower() == b"location" and value.startswith(b"/") and not value.startswith(b"//"):
+            return name, self.prefix.encode() + value
+        return pair
 
 
 async def _deny(scope: Scope, send: Send, status: int, error: str) -> None:

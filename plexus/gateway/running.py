@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import ipaddress
 import logging
+import math
 import signal
+import ssl
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType, TracebackType
 
+import attrs
+
 from plexus.domain.errors import ConfigurationError, StoreError
-from plexus.gateway import assembly
+from plexus.gateway import assembly, backup, bookkeeping, logs
 from plexus.gateway.core import Core
-from plexus.gateway.server import Server, listen
+from plexus.gateway.listening import listen, load_certificate, make_room, tls_context
+from plexus.gateway.server import Server
+from plexus.gateway.settings import Settings
+from plexus.gateway.systemd import Notifier
+from plexus.gateway.tending import Tending
 from plexus.ports.bus import Bus
 from plexus.ports.keyring import Keyring
 from plexus.ports.registry import Registry
 from plexus.ports.store import Store
+
+COLLECTOR = (20_000, 50, 100)
+"""When the garbage collector looks, in a process that does nothing else. Nearly everything is freed by its count, and a
+look at all there is holds everybody up for 100 ms once a thousand devices are connected."""
 
 KEYS_WATCHED_S = 1.0
 """How often the keys are looked at again for the sake of open sockets."""
@@ -39,6 +54,7 @@ class Gateway:
         host, port: where it listens; port 0 picks a free one.
         bootstrap_key: a key to let in, at least 32 characters that start with `plx_`. Without one, a key is made when
             there is none yet.
+        settings: limits, retention, TLS and all else that can be set; None for the defaults.
         store, bus, keyring, registry: adapters in place of the built-in ones; the caller closes them.
 
     Raises ConfigurationError (a port in use, a key that cannot be one) and StoreError (a directory that another gateway
@@ -52,6 +68,7 @@ class Gateway:
         host: str = "127.0.0.1",
         port: int = 0,
         bootstrap_key: str | None = None,
+        settings: Settings | None = None,
         store: Store | None = None,
         bus: Bus | None = None,
         keyring: Keyring | None = None,
@@ -60,6 +77,7 @@ class Gateway:
         self.data_dir = None if data_dir is None else Path(data_dir)
         self.host = host
         self.port = port
+        self.settings = settings or Settings()
         self.first_key: str | None = None
         """The key that was made because there was none; shown once, in this start only."""
         self._bootstrap_key = bootstrap_key
@@ -70,16 +88,21 @@ class Gateway:
         self._thread: threading.Thread | None = None
         self._started = threading.Event()
         self._failure: BaseException | None = None
+        self._tls: ssl.SSLContext | None = None
+        self._notifier = Notifier({})
+        self._read_settings: Callable[[], Settings] | None = None
+        self._reloading: asyncio.Task[None] | None = None
+        self._reload_wanted = False
 
     @property
     def url(self) -> str:
         """The address for HTTP, of a running gateway."""
-        return f"http://{self._authority}"
+        return f"{'http' if self._tls is None else 'https'}://{self._authority}"
 
     @property
     def ws_url(self) -> str:
         """The address for WebSockets."""
-        return f"ws://{self._authority}"
+        return f"{'ws' if self._tls is None else 'wss'}://{self._authority}"
 
     @property
     def api_key(self) -> str:
@@ -144,8 +167,14 @@ class Gateway:
             self._open()
         return self
 
-    def serve_forever(self) -> int | None:
-        """Serve in this (the main) thread until SIGINT or SIGTERM; returns the signal that ended it."""
+    def serve_forever(self, read_settings: Callable[[], Settings] | None = None) -> int | None:
+        """Serve in this (the main) thread until SIGINT or SIGTERM; returns the signal that ended it.
+
+        systemd is told how it goes. SIGHUP is `reload`, with the settings that `read_settings` gives.
+        """
+        self._read_settings = read_settings
+        self._notifier = Notifier()
+        self._fit()
         self.open()
         received: list[int] = []
 
@@ -154,13 +183,21 @@ class Gateway:
             assert self._server is not None
             self._server.leave()
 
-        signals = [signal.SIGINT, signal.SIGTERM]
+        def reload(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the handler's shape
+            self.reload()
+
+        handlers = {signal.SIGINT: leave, signal.SIGTERM: leave}
         if sys.platform == "win32":
-            signals.append(signal.SIGBREAK)
-        before = {number: signal.signal(number, leave) for number in signals}
+            handlers[signal.SIGBREAK] = leave
+        else:
+            handlers[signal.SIGHUP] = reload
+        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        collector = gc.get_threshold()
+        gc.set_threshold(*COLLECTOR)
         try:
             self._run()
         finally:
+            gc.set_threshold(*collector)
             for number, handler in before.items():
                 signal.signal(number, handler)
             self._stack.close()
@@ -168,7 +205,19 @@ class Gateway:
             raise self._failure
         return received[0] if received else None
 
+    def reload(self) -> None:
+        """Look at keys, certificate and log level again, soon; from any thread. Other settings need another start."""
+        self._reload_wanted = True  # also by a signal that comes before the loop runs
+        if self._server is not None:
+            self._server.call(self._begin_reload)
+
     # --- inside ------------------------------------------------------------------------------------------------
+
+    def _fit(self) -> None:
+        """As many connections as this process may open files for, which it sees to first."""
+        limits = self.settings.limits
+        fitting = make_room(limits.connections)
+        self.settings = attrs.evolve(self.settings, limits=attrs.evolve(limits, connections=fitting))
 
     def _open(self) -> None:
         if self._server is not None:
@@ -177,12 +226,21 @@ class Gateway:
             # The port before the data: a gateway that cannot listen leaves no trace, not even a first key.
             self._listener = listen(self.host, self.port)
             self._stack.callback(self._listener.close)
-            self.port = int(self._listener.getsockname()[1])
-            ports = assembly.open_ports(self.data_dir, self._stack, **self._given)  # type: ignore[arg-type]
-            made = assembly.first_key(ports.keyring, self._bootstrap_key)
+            address, self.port = self._listener.getsockname()[:2]
+            self._tls = tls_context(self.settings.tls)
+            if self.data_dir is not None:
+                backup.tidy(self.data_dir)
+            ports = assembly.open_ports(
+                self.data_dir,
+                self._stack,
+                retention=self.settings.retention,
+                **self._given,  # type: ignore[arg-type]
+            )
+            made = assembly.first_key(ports.keyring, ports.audit, self._bootstrap_key)
             self.first_key = made if self._bootstrap_key is None else None
-            self._core = assembly.build_core(ports)
-            self._server = Server(assembly.build_app(self._core), self._core.sockets, self._core.limits)
+            self._core = assembly.build_core(ports, settings=self.settings, data_dir=self.data_dir)
+            app = assembly.build_app(self._core, loopback=ipaddress.ip_address(address.partition("%")[0]).is_loopback)
+            self._server = Server(app, self._core.sockets, self._core.limits, self._core.meters.reject, self._tls)
         except BaseException:
             self._stack.close()
             raise
@@ -203,35 +261,91 @@ class Gateway:
     async def _serve(self, server: Server) -> None:
         core = self.core
         core.committer.start()
+        tending = Tending(core.store, core.wall_ns)
+        tending.start()
         loop = asyncio.get_running_loop()
         watch = loop.create_task(watch_keys(core))
+        books = loop.create_task(bookkeeping.keep_books(core))
         ready = loop.create_task(self._announce(server))
+        dog = loop.create_task(self._watch_dog())
         try:
             await server.serve(sockets=[self._listener])
         finally:
-            for task in (watch, ready):
+            aside = [watch, books, ready, dog, *([] if self._reloading is None else [self._reloading])]
+            for task in aside:
                 task.cancel()
-            await asyncio.gather(watch, ready, return_exceptions=True)
+            await asyncio.gather(*aside, return_exceptions=True)
             await core.committer.stop()
+            await asyncio.to_thread(tending.stop)
+            await core.channels.close()
+            await bookkeeping.close(core)
 
     async def _announce(self, server: Server) -> None:
         await server.ready.wait()
         logger.info("gateway listens on %s", self.url)
+        self._notifier.ready()
         self._started.set()
+        self._begin_reload()
+        await server.leaving.wait()
+        self._notifier.stopping()
+
+    async def _watch_dog(self) -> None:
+        """Tell systemd, twice as often as it wants to hear it, that this loop turns."""
+        while self._notifier.watchdog_s is not None:
+            self._notifier.alive()
+            await asyncio.sleep(self._notifier.watchdog_s / 2)
+
+    def _begin_reload(self) -> None:
+        if self._reload_wanted and (self._reloading is None or self._reloading.done()):
+            self._reload_wanted = False
+            self._reloading = asyncio.get_running_loop().create_task(self._read_again())
+
+    async def _read_again(self) -> None:
+        self._notifier.reloading()
+        try:
+            read = self._read_settings
+            settings = self.settings if read is None else await asyncio.to_thread(read)
+            self._take(settings)
+            await expel_dead(self.core)
+            logger.info("keys, certificate and log level were read again")
+        except (ConfigurationError, StoreError) as exc:
+            logger.error("nothing is changed: %s", exc)  # noqa: TRY400 - the message says it all
+        finally:
+            self._notifier.ready()
+            # Asked for once more meanwhile: what was read may be old already.
+            asyncio.get_running_loop().call_soon(self._begin_reload)
+
+    def _take(self, settings: Settings) -> None:
+        """On the loop, as handshakes are: none may come between the certificate and its key."""
+        if self._tls is not None and settings.tls.cert is not None:
+            load_certificate(self._tls, settings.tls)
+        if self._read_settings is not None:
+            logs.set_level(settings.log)
 
 
 async def watch_keys(core: Core) -> None:
-    """End open sockets whose key was revoked, by this process or another, within seconds."""
+    """End open sockets whose key was revoked, by this process or another, or is over, within seconds."""
     seen = await asyncio.to_thread(core.keyring.generation)
+    ends_ms = 0.0
     while True:
         await asyncio.sleep(KEYS_WATCHED_S)
         try:
             now = await asyncio.to_thread(core.keyring.generation)
-            if now == seen:
+            if now == seen and core.wall_ns() / 1e6 < ends_ms:
                 continue
-            keys = await asyncio.to_thread(core.keyring.list)
+            ends_ms = await expel_dead(core)
         except StoreError as exc:
             logger.warning("keys cannot be checked: %s", exc)
             continue
         seen = now
-        core.sockets.expel(frozenset(key.key_id for key in keys if key.revoked_ms is not None))
+
+
+async def expel_dead(core: Core) -> float:
+    """End every socket whose key is revoked or over; returns when the next key is over, ms since 1970 UTC.
+
+    Raises StoreError when the keys cannot be read.
+    """
+    keys = await asyncio.to_thread(core.keyring.list)
+    now_ms = core.wall_ns() / 1e6
+    core.sockets.expel(frozenset(key.key_id for key in keys if not key.lives(now_ms)))
+    return min((key.expires_ms for key in keys if key.expires_ms is not None and key.lives(now_ms)), default=math.inf)

@@ -1,54 +1,92 @@
 """The HTTP and WebSocket server: uvicorn (uvloop, httptools, websockets-sansio) with our limits and our ending.
 
 The only module that knows uvicorn; another server that speaks ASGI could take its place. What is added to it:
-a request's head has a time and a size, a WebSocket message is small until its sender is authenticated, and SIGTERM is
-ours: stop listening, let every device's data be committed and acknowledged, say goodbye, close.
+a request's head has a time and a size, connections have a number, whoever was answered may not go on sending, a
+WebSocket message is small until its sender is authenticated and never in endless pieces, and SIGTERM is ours: stop
+listening, let every device's data be committed and acknowledged, say goodbye, close.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
+import functools
 import logging
 import socket
-import sys
-from collections.abc import Generator
+import ssl
+from collections.abc import Callable, Generator
 from typing import Any, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
 from websockets.http11 import Request
 
-from plexus.domain.errors import ConfigurationError
 from plexus.gateway.asgi import ASGIApp
 from plexus.gateway.core import Limits, Sockets
-from plexus.gateway.devices import LARGER_MESSAGES
+from plexus.gateway.devices import LARGER_MESSAGES, WRITE_AT_ONCE
+from plexus.gateway.listening import BACKLOG
+from plexus.gateway.streams.writing import PREPARED_FRAMES
 
-HEAD_TIMEOUT_S = 10.0
-HEAD_BYTES = 64 * 1024
 GOODBYE_S = 3.0
 REQUESTS_S = 1
 PING_S = 20.0
 PONG_S = 60.0
 """Longer than a commit may take: a socket that is not read, because the store is behind, does not hear its pong."""
-BACKLOG = 2048
+LINGER_S = 2.0
+"""How long whoever was answered before its body was complete, or was told that its socket closes, may stay: it is to
+read that first."""
+TLS_SHUTDOWN_S = 1.0
 DATE_S = 1.0
+
+TEXT_FRAME, LONG_FRAME = 0x81, 126
+"""The first byte of a whole text message (RFC 6455), and from which length on its head is longer than two bytes."""
+
+_FULL = b'{"error":"the gateway has all the connections that it may have; try again"}'
+TOO_MANY = (
+    b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\ncontent-type: application/json\r\n"
+    b"content-length: %d\r\n\r\n%s" % (len(_FULL), _FULL)
+)
+TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n\r\n"
+
+Reject = Callable[[str], None]
+"""Told why somebody was turned away, in a word."""
+
+logger = logging.getLogger("plexus.gateway")
+
+
+class _Config(uvicorn.Config):
+    """uvicorn's, with what our protocols need to know."""
+
+    limits: Limits
+    reject: Reject
 
 
 class _HttpProtocol(HttpToolsProtocol):
-    """HTTP whose head must come within 10 s and 64 KiB."""
+    """HTTP whose head must come in time and within its size, and whose body is not taken after its answer."""
 
     _head_timer: asyncio.TimerHandle | None = None
+    _linger: asyncio.TimerHandle | None = None
     _head_bytes = 0
+
+    @property
+    def _ours(self) -> _Config:
+        return cast("_Config", self.config)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        if len(self.connections) > self._ours.limits.connections:
+            self._ours.reject("connections")
+            transport.write(TOO_MANY)
+            transport.close()
+            return
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_came()
+        if self._linger is not None:
+            self._linger.cancel()
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
@@ -59,19 +97,32 @@ class _HttpProtocol(HttpToolsProtocol):
         self._head_came()
         super().on_headers_complete()
 
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.cycle.more_body and self._linger is None:
+            # Refused before its body was complete. The keep-alive timer does not end it: every byte stops that one.
+            self._linger = self.loop.call_later(LINGER_S, self.transport.close)
+
     def data_received(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            return
         super().data_received(data)
         if self._head_timer is None:
             return
         self._head_bytes += len(data)
-        if self._head_bytes > HEAD_BYTES:
+        if self._head_bytes > self._ours.limits.head_bytes:
             self._head_came()
-            self.transport.write(b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n\r\n")
+            self._ours.reject("head_size")
+            self.transport.write(TOO_LARGE)
             self.transport.close()
 
     def _expect_head(self) -> None:
         self._head_came()
-        self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self.transport.close)
+        self._head_timer = self.loop.call_later(self._ours.limits.head_s, self._give_up)
+
+    def _give_up(self) -> None:
+        self._ours.reject("head_time")
+        self.transport.close()
 
     def _head_came(self) -> None:
         self._head_bytes = 0
@@ -81,7 +132,13 @@ class _HttpProtocol(HttpToolsProtocol):
 
 
 class _SocketProtocol(WebSocketsSansIOProtocol):
-    """WebSocket whose messages are small until the handler asks for more."""
+    """WebSocket whose messages are small until the handler asks for more, and of a bounded number of pieces."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        # A log that says everything would write out frames, and with them keys.
+        self.conn.debug = False
+        self.close_timeout = LINGER_S
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
@@ -89,6 +146,47 @@ class _SocketProtocol(WebSocketsSansIOProtocol):
             # The handler's task is made, but runs only after this.
             offered = cast("dict[str, Any]", self.scope.get("extensions"))
             offered[LARGER_MESSAGES] = self._larger_messages
+            offered[PREPARED_FRAMES] = self
+            offered[WRITE_AT_ONCE] = self._write_at_once
+
+    def handle_cont(self, event: Frame) -> None:
+        config = cast("_Config", self.config)
+        if self.close_sent or len(self.frames) < config.limits.message_fragments:
+            super().handle_cont(event)
+            return
+        # Pieces may be empty: their bytes say nothing about the memory that they take.
+        config.reject("fragments")
+        self.frames = []
+        self.conn.fail(1009, f"a message may have {config.limits.message_fragments} fragments")
+        self.handle_parser_exception()
+
+    def _write_at_once(self, text: str) -> bool:
+        if self.close_sent or self.disconnected or not self.writable.is_set():
+            return False
+        payload = text.encode()
+        if len(payload) < LONG_FRAME:
+            # What the library would make of it in four times the time: an acknowledgement, mostly.
+            self.transport.write(bytes((TEXT_FRAME, len(payload))) + payload)
+        else:
+            self.conn.send_text(payload)
+            self.transport.write(b"".join(self.conn.data_to_send()))
+        return True
+
+    def write_prepared(self, frame: bytes) -> bool:
+        """Write a whole WebSocket frame, unless the peer is gone or the transport's buffer is full."""
+        if not self.writable.is_set() or self._is_gone():
+            return False
+        self.transport.write(frame)
+        return True
+
+    async def room(self) -> None:
+        """Return when the transport takes more; raises ConnectionResetError when the peer is gone."""
+        await self.writable.wait()
+        if self._is_gone():
+            raise ConnectionResetError("the peer is gone")
+
+    def _is_gone(self) -> bool:
+        return self.close_sent or self.disconnected or self.transport.is_closing()
 
     def _larger_messages(self, limit: int) -> None:
         self.conn.max_message_size = limit
@@ -97,29 +195,33 @@ class _SocketProtocol(WebSocketsSansIOProtocol):
 class Server(uvicorn.Server):
     """uvicorn without its signals, and with a goodbye before it closes what is open."""
 
-    def __init__(self, app: ASGIApp, sockets: Sockets, limits: Limits) -> None:
+    def __init__(
+        self, app: ASGIApp, sockets: Sockets, limits: Limits, reject: Reject, tls: ssl.SSLContext | None = None
+    ) -> None:
         _hush()
-        super().__init__(
-            uvicorn.Config(
-                app,
-                http=_HttpProtocol,
-                ws=_SocketProtocol,
-                ws_max_size=limits.greeting_bytes,
-                ws_per_message_deflate=False,
-                ws_ping_interval=PING_S,
-                ws_ping_timeout=PONG_S,
-                lifespan="off",
-                interface="asgi3",
-                log_config=None,
-                access_log=False,
-                proxy_headers=False,
-                server_header=False,
-                timeout_graceful_shutdown=REQUESTS_S,
-            )
+        config = _Config(
+            app,
+            http=_HttpProtocol,
+            ws=_SocketProtocol,
+            ws_max_size=limits.greeting_bytes,
+            ws_per_message_deflate=False,
+            ws_ping_interval=PING_S,
+            ws_ping_timeout=PONG_S,
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=limits.keep_alive_s,
+            timeout_graceful_shutdown=REQUESTS_S,
         )
+        config.limits, config.reject = limits, reject
+        super().__init__(config)
         self._sockets = sockets
+        self._tls = tls
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._leaving = asyncio.Event()
+        self.leaving = asyncio.Event()
         self.ready = asyncio.Event()
 
     @contextlib.contextmanager
@@ -131,21 +233,36 @@ class Server(uvicorn.Server):
         """Begin to shut down; from any thread or signal handler. A second time: do not wait for anybody."""
         self.force_exit = self.should_exit
         self.should_exit = True
+        self.call(self.leaving.set)
+
+    def call(self, function: Callable[[], object]) -> None:
+        """Call on the server's event loop, from any thread or signal handler; not at all when it is not running."""
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop is closed: it left already
-                self._loop.call_soon_threadsafe(self._leaving.set)
+                self._loop.call_soon_threadsafe(function)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """As uvicorn's, and says when it is done."""
-        self._loop = asyncio.get_running_loop()
-        await super().startup(sockets)
+        """As uvicorn's over sockets that listen, with time-outs for TLS; and says when it is done."""
+        loop = self._loop = asyncio.get_running_loop()
+        protocol = functools.partial(
+            _HttpProtocol, config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        limits = cast("_Config", self.config).limits
+        tls: dict[str, Any] = {}
+        if self._tls is not None:
+            tls = {"ssl_handshake_timeout": limits.head_s, "ssl_shutdown_timeout": TLS_SHUTDOWN_S}
+        self.servers = [
+            await loop.create_server(protocol, sock=listener, ssl=self._tls, backlog=BACKLOG, **tls)
+            for listener in sockets or []
+        ]
+        self.started = True
         self.ready.set()
 
     async def main_loop(self) -> None:
         """Keep the date of the answers, once a second, until it is time to leave."""
         while not await self.on_tick(0):
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._leaving.wait(), DATE_S)
+                await asyncio.wait_for(self.leaving.wait(), DATE_S)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let nobody new in; what was read is committed and acknowledged; goodbye; then uvicorn closes what is left."""
@@ -154,37 +271,6 @@ class Server(uvicorn.Server):
         self._sockets.goodbye()
         await self._sockets.gone(GOODBYE_S)
         await super().shutdown(sockets)
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 picks a free one. Raises ConfigurationError when the address cannot be had."""
-    try:
-        family, kind, proto, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-    except OSError as exc:
-        raise ConfigurationError(f"the host {host!r} cannot be resolved: {exc.strerror or exc}") from exc
-    sock = socket.socket(family, kind, proto)
-    try:
-        if sys.platform != "win32":  # there it would let two gateways share the port
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(address)
-        sock.listen(BACKLOG)
-    except OSError as exc:
-        sock.close()
-        raise ConfigurationError(f"port {port} on {host} cannot be used: {_why_not(exc)}") from exc
-    sock.setblocking(False)  # noqa: FBT003 - the only way to call it
-    return sock
-
-
-def _why_not(exc: OSError) -> str:
-    if exc.errno == errno.EADDRINUSE:
-        return "another program, perhaps another gateway, holds it; stop that one or choose another with --port"
-    if exc.errno == errno.EACCES:
-        return "ports under 1024 are the system's; choose another with --port, and a proxy in front of it"
-    if exc.errno == errno.EADDRNOTAVAIL:
-        return "this machine has no such address; choose one of its own with --host, or 0.0.0.0 for all of them"
-    return f"{exc.strerror or exc}; choose another with --host and --port"
 
 
 def _hush() -> None:
