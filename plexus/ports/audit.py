@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import attrs
@@ -37,7 +38,7 @@ class Audit(Protocol):
 
     Contract:
     - an entry is durable when `record` returns; nothing changes or removes it afterwards;
-    - nothing crosses `org`;
+    - nothing crosses `org`: entries are numbered in each organisation from 1 on, in the order in which they came;
     - a failure of the storage is a StoreError naming the file.
     """
 
@@ -55,6 +56,10 @@ class Audit(Protocol):
         limit: int = 100,
     ) -> Sequence[tuple[int, AuditEntry]]:
         """Entries with their numbers, newest first; `before` goes on where an earlier answer ended."""
+        ...
+
+    def snapshot(self, folder: Path) -> None:
+        """Write a consistent copy into a folder that is there. What is in memory alone raises StoreError."""
         ...
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 
 import attrs
@@ -50,7 +51,8 @@ class KeyInfo:
         name: what its owner calls it.
         scopes: of SCOPES.
         source_id: the only source it may act for, None for all of the organisation.
-        created_ms, revoked_ms: milliseconds since 1970 UTC; `revoked_ms` None while it is live.
+        created_ms, revoked_ms: milliseconds since 1970 UTC; `revoked_ms` None while it was not revoked.
+        expires_ms: when it ends by itself, the same; None for never.
     """
 
     key_id: str
@@ -60,6 +62,11 @@ class KeyInfo:
     source_id: str | None = None
     created_ms: float = 0.0
     revoked_ms: float | None = None
+    expires_ms: float | None = None
+
+    def lives(self, now_ms: float) -> bool:
+        """Whether it is neither revoked nor over."""
+        return self.revoked_ms is None and (self.expires_ms is None or now_ms < self.expires_ms)
 
     def allows(self, scope: str, source_id: str | None = None) -> bool:
         """Whether this key may do `scope` for `source_id`. Deny by default."""
@@ -73,10 +80,10 @@ class Keyring(Protocol):
 
     Contract:
     - a key is shown once, by `create`, and is durable when that returns;
-    - `find` compares in constant time, and knows at once what any process created or revoked;
-    - a revoked key stays in the list and never lives again;
-    - `generation` changes whenever any process created or revoked a key, and only then, so that an open socket's key
-      can be looked at again cheaply;
+    - `find` compares in constant time, and knows at once what any process created or revoked, and what is over;
+    - a key that was revoked or is over stays in the list and never lives again;
+    - `generation` changes whenever any process changed a key, and only then, so that an open socket's key can be
+      looked at again cheaply; that a key is over by now changes nothing;
     - a failure of the storage is a StoreError naming the file.
     """
 
@@ -88,17 +95,18 @@ class Keyring(Protocol):
         *,
         source_id: str | None = None,
         secret: str | None = None,
+        expires_ms: float | None = None,
     ) -> tuple[str, KeyInfo]:
         """Make a key (or take `secret` as one); returns its text and what it is.
 
         A `secret` that is a live key already stays what it is, whatever else is asked for: a gateway may hand over its
         bootstrap key at every start. Raises ConfigurationError for an unknown scope or none, an empty org or name, a
-        source id that is none, a secret that is too short, and one that was revoked.
+        source id that is none, a time that is over, a secret that is too short, and one that was revoked or is over.
         """
         ...
 
     def find(self, secret: str) -> KeyInfo | None:
-        """What this key is, None if it is unknown or revoked."""
+        """What this key is, None if it is unknown, revoked or over."""
         ...
 
     def list(self) -> list[KeyInfo]:
@@ -109,8 +117,16 @@ class Keyring(Protocol):
         """Revoke a key by its id; False if there is no live one."""
         ...
 
+    def rename(self, org: str, source_id: str, new: str) -> None:
+        """A source has another name now: the keys that are limited to it follow."""
+        ...
+
     def generation(self) -> int:
         """A number that changes with every change of the keys, by this process or another."""
+        ...
+
+    def snapshot(self, folder: Path) -> None:
+        """Write a consistent copy into a folder that is there. What is in memory alone raises StoreError."""
         ...
 
     def close(self) -> None:

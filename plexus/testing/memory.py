@@ -100,7 +100,7 @@ class MemoryHouse:
     def _build(self) -> tuple[Core, ASGIApp]:
         stack = self._stack = ExitStack()
         ports = assembly.open_ports(None, stack, store=self._store)
-        assembly.first_key(ports.keyring, self.key)
+        assembly.first_key(ports.keyring, ports.audit, self.key)
         core = assembly.build_core(ports)
         return core, assembly.build_app(core)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 
+from plexus.domain.errors import StoreError
 from plexus.ports.audit import AuditEntry
 
 
@@ -31,16 +33,19 @@ class MemoryAudit:
     ) -> Sequence[tuple[int, AuditEntry]]:
         """Entries with their numbers, newest first."""
         with self._lock:
-            numbered = list(enumerate(self._entries, start=1))
+            numbered = list(enumerate((entry for entry in self._entries if entry.org == org), start=1))
         found = (
             (number, entry)
             for number, entry in reversed(numbered)
-            if entry.org == org
-            and action in (None, entry.action)
+            if action in (None, entry.action)
             and subject in (None, entry.subject)
             and (before is None or number < before)
         )
         return [item for item, _ in zip(found, range(limit), strict=False)]
+
+    def snapshot(self, folder: Path) -> None:  # noqa: ARG002 - the port's shape
+        """There is nothing to copy from."""
+        raise StoreError("what is kept in memory has no file to copy")
 
     def close(self) -> None:
         """There is nothing to let go of."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import attrs
 
-from plexus.adapters.keyring.secret import LiveKeys, chosen, describe, digest, revoked_error
+from plexus.adapters.keyring.secret import LiveKeys, chosen, dead_error, describe, digest
+from plexus.domain.errors import StoreError
 from plexus.ports.keyring import KeyInfo
 
 
@@ -34,14 +36,15 @@ class MemoryKeyring:
         *,
         source_id: str | None = None,
         secret: str | None = None,
+        expires_ms: float | None = None,
     ) -> tuple[str, KeyInfo]:
         """Make a key (or take `secret` as one); returns its text and what it is."""
-        info = describe(org, name, scopes, source_id, self._now_ms())
+        info = describe(org, name, scopes, source_id, self._now_ms(), expires_ms)
         text = chosen(secret)
         with self._lock:
             known = self._kept.get(digest(text))
-            if known is not None and known.revoked_ms is not None:
-                raise revoked_error(known)
+            if known is not None and not known.lives(self._now_ms()):
+                raise dead_error(known)
             if known is not None:
                 return text, known
             self._kept[digest(text)] = info
@@ -49,8 +52,8 @@ class MemoryKeyring:
         return text, info
 
     def find(self, secret: str) -> KeyInfo | None:
-        """What this key is, None if it is unknown or revoked."""
-        return self._live.find(secret)
+        """What this key is, None if it is unknown, revoked or over."""
+        return self._live.find(secret, self._now_ms())
 
     def list(self) -> list[KeyInfo]:
         """All keys, oldest first."""
@@ -67,9 +70,22 @@ class MemoryKeyring:
                     return True
         return False
 
+    def rename(self, org: str, source_id: str, new: str) -> None:
+        """The keys that are limited to a source follow it."""
+        with self._lock:
+            followers = [kept for kept, info in self._kept.items() if (info.org, info.source_id) == (org, source_id)]
+            for key_digest in followers:
+                self._kept[key_digest] = attrs.evolve(self._kept[key_digest], source_id=new)
+            if followers:
+                self._changed()
+
     def generation(self) -> int:
         """How often the keys changed."""
         return self._generation
+
+    def snapshot(self, folder: Path) -> None:  # noqa: ARG002 - the port's shape
+        """There is nothing to copy from."""
+        raise StoreError("what is kept in memory has no file to copy")
 
     def close(self) -> None:
         """Nothing to let go of."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
 import secrets
 from collections.abc import Iterable, Sequence
 
@@ -27,7 +28,9 @@ def digest(secret: str) -> bytes:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
 
 
-def describe(org: str, name: str, scopes: Sequence[str], source_id: str | None, now_ms: float) -> KeyInfo:
+def describe(
+    org: str, name: str, scopes: Sequence[str], source_id: str | None, now_ms: float, expires_ms: float | None
+) -> KeyInfo:
     """A new key's public half; raises ConfigurationError for what the port refuses."""
     unknown = sorted(set(scopes) - set(SCOPES))
     if unknown or not scopes:
@@ -37,7 +40,9 @@ def describe(org: str, name: str, scopes: Sequence[str], source_id: str | None, 
         raise ConfigurationError("a key needs an organisation and a name that are not empty")
     if source_id is not None and not is_gateway_source_id(source_id):
         raise ConfigurationError(f"the key's source {source_id!r} is not a valid source id")
-    return KeyInfo(secrets.token_hex(6), org, name, frozenset(scopes), source_id, now_ms)
+    if expires_ms is not None and not now_ms < expires_ms < math.inf:
+        raise ConfigurationError("a key's end must lie in the future")
+    return KeyInfo(secrets.token_hex(6), org, name, frozenset(scopes), source_id, now_ms, None, expires_ms)
 
 
 def chosen(secret: str | None) -> str:
@@ -45,33 +50,34 @@ def chosen(secret: str | None) -> str:
     return mint() if secret is None else check_bootstrap_key(secret, "the caller")
 
 
-def revoked_error(info: KeyInfo) -> ConfigurationError:
+def dead_error(info: KeyInfo) -> ConfigurationError:
     """The refusal of a secret that was a key once."""
+    how = "was revoked" if info.revoked_ms is not None else "is over"
     return ConfigurationError(
-        f"this secret is the key {info.key_id} ({info.name!r}), which was revoked; a revoked key never lives again: "
+        f"this secret is the key {info.key_id} ({info.name!r}), which {how}; such a key never lives again: "
         "choose a new one"
     )
 
 
 @attrs.frozen
 class LiveKeys:
-    """The live keys by the first bytes of their digests; the whole digest is compared in constant time."""
+    """The keys that are not revoked by the first bytes of their digests; the whole is compared in constant time."""
 
     _by_prefix: dict[bytes, list[tuple[bytes, KeyInfo]]]
 
     @classmethod
     def of(cls, kept: Iterable[tuple[bytes, KeyInfo]]) -> LiveKeys:
-        """An index of what is live among these."""
+        """An index of what is not revoked among these."""
         by_prefix: dict[bytes, list[tuple[bytes, KeyInfo]]] = {}
         for key_digest, info in kept:
             if info.revoked_ms is None:
                 by_prefix.setdefault(key_digest[:_PREFIX_BYTES], []).append((key_digest, info))
         return cls(by_prefix)
 
-    def find(self, secret: str) -> KeyInfo | None:
-        """The live key with this text."""
+    def find(self, secret: str, now_ms: float) -> KeyInfo | None:
+        """The key with this text that lives now."""
         shown = digest(secret)
         for key_digest, info in self._by_prefix.get(shown[:_PREFIX_BYTES], ()):
             if hmac.compare_digest(key_digest, shown):
-                return info
+                return info if info.lives(now_ms) else None
         return None

@@ -11,12 +11,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from plexus.adapters.keyring.secret import LiveKeys, chosen, describe, digest, revoked_error
+from plexus.adapters.keyring.secret import LiveKeys, chosen, dead_error, describe, digest
 from plexus.adapters.sqlitefile import SqliteFile
 from plexus.ports.keyring import KeyInfo
 
-VERSION = 1
-SCHEMA = """
+_VERSION_1 = """
 CREATE TABLE keys (
     position INTEGER PRIMARY KEY,
     digest BLOB NOT NULL UNIQUE,
@@ -31,7 +30,8 @@ CREATE TABLE keys (
 CREATE TABLE generation (number INTEGER NOT NULL);
 INSERT INTO generation VALUES (0)
 """
-_COLUMNS = "key_id, org, name, scopes, source_id, created_ms, revoked_ms"
+_VERSION_2 = "ALTER TABLE keys ADD COLUMN expires_ms REAL"
+_COLUMNS = "key_id, org, name, scopes, source_id, created_ms, revoked_ms, expires_ms"
 _RAISE_GENERATION = "UPDATE generation SET number = number + 1"
 
 
@@ -44,7 +44,7 @@ class SqliteKeyring:
 
     def __init__(self, path: Path, now_ms: Callable[[], float] = _wall_ms) -> None:
         self._now_ms = now_ms
-        self._file = SqliteFile(path, schema=SCHEMA, version=VERSION)
+        self._file = SqliteFile(path, _VERSION_1, _VERSION_2)
         self._live: tuple[int, LiveKeys] = (-1, LiveKeys.of(()))
 
     def create(
@@ -55,28 +55,30 @@ class SqliteKeyring:
         *,
         source_id: str | None = None,
         secret: str | None = None,
+        expires_ms: float | None = None,
     ) -> tuple[str, KeyInfo]:
         """Make a key (or take `secret` as one); returns its text and what it is."""
-        info = describe(org, name, scopes, source_id, self._now_ms())
+        info = describe(org, name, scopes, source_id, self._now_ms(), expires_ms)
         text = chosen(secret)
         kept = digest(text)
         with self._file.transaction() as connection:
             row = connection.execute(f"SELECT {_COLUMNS} FROM keys WHERE digest = ?", (kept,)).fetchone()  # noqa: S608 - a constant
             if row is None:
+                told = (info.key_id, org, name, " ".join(sorted(info.scopes)), source_id, info.created_ms, expires_ms)
                 connection.execute(
-                    "INSERT INTO keys (digest, key_id, org, name, scopes, source_id, created_ms)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    (kept, info.key_id, org, name, " ".join(sorted(info.scopes)), source_id, info.created_ms),
+                    "INSERT INTO keys (digest, key_id, org, name, scopes, source_id, created_ms, expires_ms)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    (kept, *told),
                 )
                 connection.execute(_RAISE_GENERATION)
                 return text, info
         known = _info(row)
-        if known.revoked_ms is not None:
-            raise revoked_error(known)
+        if not known.lives(self._now_ms()):
+            raise dead_error(known)
         return text, known
 
     def find(self, secret: str) -> KeyInfo | None:
-        """What this key is, None if it is unknown or revoked."""
+        """What this key is, None if it is unknown, revoked or over."""
         number = self.generation()
         seen, live = self._live
         if seen != number:
@@ -84,7 +86,7 @@ class SqliteKeyring:
             rows = self._file.read(f"SELECT digest, {_COLUMNS} FROM keys WHERE revoked_ms IS NULL")  # noqa: S608 - a constant
             live = LiveKeys.of((row[0], _info(row[1:])) for row in rows)
             self._live = (number, live)
-        return live.find(secret)
+        return live.find(secret, self._now_ms())
 
     def list(self) -> list[KeyInfo]:
         """All keys, oldest first."""
@@ -100,9 +102,22 @@ class SqliteKeyring:
                 connection.execute(_RAISE_GENERATION)
             return bool(changed.rowcount)
 
+    def rename(self, org: str, source_id: str, new: str) -> None:
+        """The keys that are limited to a source follow it."""
+        with self._file.transaction() as connection:
+            changed = connection.execute(
+                "UPDATE keys SET source_id = ? WHERE org = ? AND source_id = ?", (new, org, source_id)
+            )
+            if changed.rowcount:
+                connection.execute(_RAISE_GENERATION)
+
     def generation(self) -> int:
         """A number that any process's change of the keys raises."""
         return int(self._file.read("SELECT number FROM generation")[0][0])
+
+    def snapshot(self, folder: Path) -> None:
+        """Write a consistent copy into a folder that is there."""
+        self._file.snapshot(folder)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -110,5 +125,5 @@ class SqliteKeyring:
 
 
 def _info(row: Sequence[Any]) -> KeyInfo:
-    key_id, org, name, scopes, source_id, created_ms, revoked_ms = row
-    return KeyInfo(key_id, org, name, frozenset(scopes.split()), source_id, created_ms, revoked_ms)
+    key_id, org, name, scopes, source_id, created_ms, revoked_ms, expires_ms = row
+    return KeyInfo(key_id, org, name, frozenset(scopes.split()), source_id, created_ms, revoked_ms, expires_ms)

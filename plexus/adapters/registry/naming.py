@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Container
 
+from plexus.domain.errors import ConfigurationError
 from plexus.domain.names import MAX_SOURCE_ID_BYTES
+from plexus.ports.registry import Move
 
 DEVICE_LIMIT = 63
 """The longest name that an SDK lets a device declare: what it was given has to pass that check at its next start."""
@@ -20,3 +22,15 @@ def suffixed(declared: str, known: Container[str]) -> str:
         if name not in known:
             return name
         number += 1
+
+
+def taken_error(move: Move) -> ConfigurationError:
+    """The refusal of a move whose new name is known, or whose source is moving already."""
+    if move.new is None:
+        return ConfigurationError(
+            f"the source {move.source_id!r} is being renamed or deleted already; wait until it is done"
+        )
+    return ConfigurationError(
+        f"the source {move.source_id!r} cannot be called {move.new!r}: that name is known already, or the source is "
+        "being renamed or deleted; choose another name, or wait"
+    )

@@ -2,25 +2,27 @@
 
 Table `names` holds every known name once an organisation, with the install that holds it ("" for none) and the metadata
 that it was registered with (NULL while it was only claimed); `claims` holds which name an install was given for the
-name that it declared; `runs` holds what was announced. A device that comes back is answered without a write.
+name that it declared; `runs` holds what was announced; `metrics` what is known of metrics; `moves` the sources that are
+being renamed or deleted. A device that comes back is answered without a write.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
 
-from plexus.adapters.registry.naming import suffixed
+from plexus.adapters.registry.naming import suffixed, taken_error
 from plexus.adapters.sqlitefile import SqliteFile
+from plexus.domain.metricinfo import MetricInfo
 from plexus.domain.run import Criterion, Run, RunStatus
+from plexus.ports.registry import Move, Place
 from plexus.protocol import jsontext
 
-VERSION = 1
-SCHEMA = """
+_VERSION_1 = """
 CREATE TABLE names (
     org TEXT NOT NULL,
     source_id TEXT NOT NULL,
@@ -50,6 +52,27 @@ CREATE TABLE runs (
 ) WITHOUT ROWID;
 CREATE INDEX runs_by_start ON runs (org, started_ms DESC, run_id)
 """
+_VERSION_2 = """
+CREATE TABLE metrics (
+    org TEXT NOT NULL,
+    source_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    unit TEXT,
+    description TEXT,
+    low REAL,
+    high REAL,
+    PRIMARY KEY (org, source_id, name)
+) WITHOUT ROWID;
+CREATE TABLE moves (
+    number INTEGER PRIMARY KEY,
+    org TEXT NOT NULL,
+    source_id TEXT NOT NULL,
+    new TEXT,
+    UNIQUE (org, source_id)
+)
+"""
+_RENAMED = ("names", "claims", "runs", "metrics")
+_KNOWN = "SELECT 1 FROM names WHERE org = ? AND source_id = ?"
 _CLAIM = "SELECT source_id FROM claims WHERE org = ? AND declared = ? AND install_id = ?"
 _NAME = "INSERT INTO names (org, source_id, install_id, metadata) VALUES (?, ?, ?, ?) ON CONFLICT (org, source_id) "
 _RUN = "SELECT run_id, name, source_id, status, started_ms, ended_ms, tags, metadata, pass_criteria FROM runs "
@@ -59,12 +82,12 @@ class SqliteRegistry:
     """Names and runs in the file `path`. Raises StoreError."""
 
     def __init__(self, path: Path) -> None:
-        self._file = SqliteFile(path, schema=SCHEMA, version=VERSION)
+        self._file = SqliteFile(path, _VERSION_1, _VERSION_2)
 
     def claim(self, org: str, declared: str, install_id: str) -> str:
         """The name that a device has."""
         if not install_id:
-            if not self._file.read("SELECT 1 FROM names WHERE org = ? AND source_id = ?", (org, declared)):
+            if not self._file.read(_KNOWN, (org, declared)):
                 with self._file.transaction() as connection:
                     connection.execute(_NAME + "DO NOTHING", (org, declared, "", None))
             return declared
@@ -86,6 +109,58 @@ class SqliteRegistry:
         """Names that were claimed or registered, sorted."""
         rows = self._file.read("SELECT source_id FROM names WHERE org = ? ORDER BY source_id", (org,))
         return [row[0] for row in rows]
+
+    def given(self, org: str, declared: str, install_id: str) -> str | None:
+        """The name that an install was given for this one already."""
+        rows = self._file.read(_CLAIM, (org, declared, install_id))
+        return str(rows[0][0]) if rows else None
+
+    def begin_move(self, move: Move) -> None:
+        """Rename a source, or let go of it, with all that is kept here of it."""
+        place = (move.org, move.source_id)
+        with self._file.transaction() as connection:
+            moving = connection.execute("SELECT 1 FROM moves WHERE org = ? AND source_id = ?", place).fetchone()
+            if moving or connection.execute(_KNOWN, (move.org, move.new)).fetchone():
+                raise taken_error(move)
+            connection.execute("INSERT INTO moves (org, source_id, new) VALUES (?, ?, ?)", (*place, move.new))
+            for table in _RENAMED:
+                if move.new is None:
+                    connection.execute(f"DELETE FROM {table} WHERE org = ? AND source_id = ?", place)  # noqa: S608 - a constant
+                else:
+                    change = f"UPDATE {table} SET source_id = ? WHERE org = ? AND source_id = ?"  # noqa: S608 - a constant
+                    connection.execute(change, (move.new, *place))
+            if move.new is not None:
+                connection.execute(_NAME + "DO NOTHING", (move.org, move.new, "", None))
+
+    def moves(self) -> Sequence[Move]:
+        """Moves that have begun and not ended."""
+        return [Move(*row) for row in self._file.read("SELECT org, source_id, new FROM moves ORDER BY number")]
+
+    def end_move(self, move: Move) -> None:
+        """Everything has followed."""
+        with self._file.transaction() as connection:
+            connection.execute("DELETE FROM moves WHERE org = ? AND source_id = ?", (move.org, move.source_id))
+
+    def put_metric(self, org: str, source_id: str, info: MetricInfo) -> None:
+        """Keep what is known of a metric."""
+        row = (org, source_id, *attrs.astuple(info))
+        with self._file.transaction() as connection:
+            connection.execute("INSERT OR REPLACE INTO metrics VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+
+    def remove_metric(self, org: str, source_id: str, name: str) -> bool:
+        """Let go of it."""
+        with self._file.transaction() as connection:
+            gone = connection.execute(
+                "DELETE FROM metrics WHERE org = ? AND source_id = ? AND name = ?", (org, source_id, name)
+            )
+            return bool(gone.rowcount)
+
+    def metric_infos(self) -> Mapping[Place, Sequence[MetricInfo]]:
+        """What is known of every source's metrics, by name."""
+        found: dict[Place, list[MetricInfo]] = {}
+        for org, source_id, *info in self._file.read("SELECT * FROM metrics ORDER BY org, source_id, name"):
+            found.setdefault((org, source_id), []).append(MetricInfo(*info))
+        return found
 
     def put_run(self, org: str, run: Run) -> None:
         """Keep a run, replacing one with the same id."""
@@ -111,6 +186,10 @@ class SqliteRegistry:
             (org, source_id, source_id, status, status),
         )
         return [_run(row) for row in rows]
+
+    def snapshot(self, folder: Path) -> None:
+        """Write a consistent copy into a folder that is there."""
+        self._file.snapshot(folder)
 
     def close(self) -> None:
         """Let go of the file."""

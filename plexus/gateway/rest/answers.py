@@ -7,10 +7,12 @@ latest values the names. It is left out where everything is finite.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Union
 
 import attrs
+import numpy as np
 from msgspec import UNSET, UnsetType
 
 from plexus.domain.event import Event
@@ -94,6 +96,14 @@ def wire_ms(ms: float) -> float:
     return whole if whole == ms else round(ms, 3)
 
 
+def wire_times(times_ms: Sequence[float]) -> list[float]:
+    """A column of milliseconds as it travels; see wire_ms."""
+    times = np.asarray(times_ms, dtype=np.float64)
+    whole = times.astype(np.int64)
+    column: list[float] = (whole if np.array_equal(whole, times) else np.round(times, 3)).tolist()
+    return column
+
+
 def latest(values: Mapping[str, Value]) -> Latest:
     """Newest values by name."""
     plain = {name: _plain(value) for name, value in values.items()}
@@ -104,14 +114,14 @@ def latest(values: Mapping[str, Value]) -> Latest:
 def raw_columns(series: Series) -> RawColumns:
     """Raw values as columns."""
     values, odd = _column(series.value)
-    return RawColumns([wire_ms(ms) for ms in series.timestamp_ms], values, odd)
+    return RawColumns(wire_times(series.timestamp_ms), values, odd)
 
 
 def bucket_columns(series: BucketSeries) -> BucketColumns:
     """Buckets as columns."""
     last, odd = _column(series.last)
     return BucketColumns(
-        timestamp_ms=[wire_ms(ms) for ms in series.timestamp_ms],
+        timestamp_ms=wire_times(series.timestamp_ms),
         min=list(series.min),
         max=list(series.max),
         avg=list(series.avg),
@@ -134,7 +144,23 @@ def _plain(value: Any) -> Any:
 
 
 def _column(values: Sequence[Any]) -> tuple[list[Any], list[int] | UnsetType]:
-    odd = [index for index, value in enumerate(values) if is_non_finite(value)]
+    column = list(values)
+    if _plainly_finite(column):
+        return column, UNSET
+    odd = [index for index, value in enumerate(column) if is_non_finite(value)]
     if not odd:
-        return list(values), UNSET
-    return [_plain(value) for value in values], odd
+        return column, UNSET
+    return [_plain(value) for value in column], odd
+
+
+def _plainly_finite(values: list[Any]) -> bool:
+    """Whether a glance shows that all of them are finite: one that is not makes their sum so too."""
+    types = set(map(type, values))
+    return float not in types or (types <= {float, int, bool} and _is_finite_sum(values))
+
+
+def _is_finite_sum(values: list[Any]) -> bool:
+    try:
+        return math.isfinite(sum(values))
+    except OverflowError:  # integers that no float holds
+        return False

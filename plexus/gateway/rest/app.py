@@ -4,39 +4,80 @@ from __future__ import annotations
 
 from typing import Any
 
-import anyio
 from litestar import Litestar, Request, Router
+from litestar.connection import ASGIConnection
 from litestar.di import Provide
 from litestar.enums import MediaType
+from litestar.handlers import BaseRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.openapi.spec import Components, SecurityScheme
+from litestar.openapi.spec import Components, SecurityScheme, Server
 
 from plexus._version import __version__
-from plexus.gateway.asgi import ASGIApp
+from plexus.gateway.asgi import ASGIApp, HttpError
 from plexus.gateway.core import Core
-from plexus.gateway.rest import auth, commands, events, faults, fleet, metrics, params, runs, sources
-from plexus.gateway.rest.caller import PUBLIC, QUESTIONS_AT_ONCE, Caller, check_scope, key_of
+from plexus.gateway.rest import (
+    admin,
+    arrow,
+    auth,
+    commands,
+    delivery,
+    events,
+    export,
+    faults,
+    fleet,
+    metadata,
+    metrics,
+    operations,
+    params,
+    removing,
+    runs,
+    sources,
+)
+from plexus.gateway.rest.caller import PUBLIC, Caller, build_desk, check_scope, key_of
+from plexus.gateway.rest.told import Told, operation_id
 
 ROUTES = (
     sources.list_sources,
     sources.get_source,
-    sources.get_delivery,
+    delivery.get_delivery,
     sources.register_source,
     sources.devices_moved,
+    removing.rename_source,
+    removing.delete_source,
+    removing.remove_data,
     metrics.metric_names,
     metrics.latest_values,
     metrics.query_metrics,
+    metadata.put_metric,
+    metadata.put_odd_metric,
+    metadata.forget_metric,
+    metadata.forget_odd_metric,
     events.list_events,
     fleet.fleet_health,
     fleet.fleet_metrics,
+    export.export,
     commands.send_command,
+    commands.list_commands,
+    commands.get_command,
     runs.announce_run,
     runs.close_run,
+    runs.get_run,
     runs.list_runs,
     auth.verify_key,
     auth.healthz,
+    operations.readyz,
+    operations.metrics,
+    operations.take_backup,
+    admin.list_keys,
+    admin.create_key,
+    admin.rotate_key,
+    admin.revoke_key,
+    admin.list_orgs,
+    admin.list_audit,
 )
+for _route in ROUTES:
+    _route.operation_class = Told  # of all of them, so that no handler can be forgotten in the document
 
 
 def build_rest(core: Core) -> ASGIApp:
@@ -44,20 +85,30 @@ def build_rest(core: Core) -> ASGIApp:
 
     It expects whoever stands in front of it to have put the request's KeyInfo into `scope["state"]["key"]`.
     """
-    limiter = anyio.CapacityLimiter(QUESTIONS_AT_ONCE)
+    desk = build_desk(core)
 
     def provide_caller(request: Request[Any, Any, Any]) -> Caller:
-        return Caller(core, key_of(request), limiter)
+        return Caller(core, key_of(request), desk, request.receive)  # type: ignore[arg-type]  # its messages are TypedDicts
+
+    def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+        try:
+            check_scope(connection, handler)
+        except HttpError as exc:
+            if exc.status == 403:
+                core.meters.reject("scope")
+            raise
 
     app: ASGIApp = Litestar(  # type: ignore[assignment]  # its scope is a union of TypedDicts, ours the mapping they are
         route_handlers=list(ROUTES),
         dependencies={
             "caller": Provide(provide_caller, sync_to_thread=False),
+            "core": Provide(lambda: core, sync_to_thread=False),
             "asked": Provide(params.provide_window, sync_to_thread=False),
+            "form": Provide(arrow.provide_form, sync_to_thread=False),
         },
-        guards=[check_scope],
+        guards=[guard],
         exception_handlers=faults.HANDLERS,
-        openapi_config=_openapi(),
+        openapi_config=_openapi(core.settings.proxy.base_path),
         request_max_body_size=core.limits.rest_body_bytes,
         logging_config=None,
         debug=False,
@@ -65,10 +116,11 @@ def build_rest(core: Core) -> ASGIApp:
     return app
 
 
-def _openapi() -> OpenAPIConfig:
+def _openapi(base_path: str) -> OpenAPIConfig:
     """The document is made of the handlers: their types, parameters and docstrings."""
     return OpenAPIConfig(
         title="Plexus gateway",
+        servers=[Server(url=base_path or "/")],
         version=__version__,
         description="Sources, their metrics and events, commands and runs. Every request carries an API key in the "
         "header x-api-key.",
@@ -77,6 +129,7 @@ def _openapi() -> OpenAPIConfig:
         ),
         security=[{"ApiKey": []}],
         use_handler_docstrings=True,
+        operation_id_creator=operation_id,
         openapi_router=Router("/openapi.json", route_handlers=[], include_in_schema=False, opt=PUBLIC),
         render_plugins=[JsonRenderPlugin(path="/", media_type=MediaType.JSON)],
     )

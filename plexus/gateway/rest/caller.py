@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -16,12 +16,16 @@ from litestar.params import SkipValidation
 
 from plexus.domain.source import Source
 from plexus.gateway.access import require
-from plexus.gateway.asgi import HttpError
+from plexus.gateway.asgi import HttpError, Receive
 from plexus.gateway.core import Core
+from plexus.gateway.rest.download import Exports
+from plexus.gateway.rest.questions import Questions
+from plexus.ports.audit import AuditEntry
 from plexus.ports.keyring import KeyInfo
+from plexus.ports.store import Question
 
-QUESTIONS_AT_ONCE = 8
-"""Blocking questions that run beside each other; more wait their turn, and the event loop waits for none."""
+QUICK_AT_ONCE = 8
+"""Short calls that run beside each other, whatever the large questions do; more wait their turn."""
 
 PUBLIC: Mapping[str, Any] = {"scope": "public"}
 """For a handler that needs no key."""
@@ -30,6 +34,7 @@ ANY_KEY: Mapping[str, Any] = {"scope": "any"}
 READ: Mapping[str, Any] = {"scope": "read"}
 WRITE: Mapping[str, Any] = {"scope": "write"}
 COMMANDS: Mapping[str, Any] = {"scope": "commands"}
+ADMIN: Mapping[str, Any] = {"scope": "admin"}
 
 T = TypeVar("T")
 
@@ -55,12 +60,27 @@ def key_of(connection: ASGIConnection[Any, Any, Any, Any]) -> KeyInfo:
 
 
 @attrs.frozen
+class Desk:
+    """Where the requests of one gateway are worked on: what is short, and what may be large."""
+
+    quick: anyio.CapacityLimiter
+    questions: Questions
+    exports: Exports
+
+
+def build_desk(core: Core) -> Desk:
+    """The desk for this core."""
+    return Desk(anyio.CapacityLimiter(QUICK_AT_ONCE), Questions(core.limits, core.meters), Exports(core.limits))
+
+
+@attrs.frozen
 class Caller:
     """One request's key beside the gateway's core."""
 
     core: Core
     key: KeyInfo
-    _limiter: anyio.CapacityLimiter
+    _desk: Desk
+    _receive: Receive
 
     @property
     def org(self) -> str:
@@ -71,31 +91,69 @@ class Caller:
         """Whether the key is for this source, or for all of them; None stands for the whole organisation."""
         return self.key.source_id is None or self.key.source_id == source_id
 
-    async def ask(self, question: Callable[..., T], *arguments: Any, **named: Any) -> T:
-        """Call what blocks (the store, the registry) in a thread."""
-        return await anyio.to_thread.run_sync(partial(question, *arguments, **named), limiter=self._limiter)
+    @property
+    def exports(self) -> Exports:
+        """The exports that run."""
+        return self._desk.exports
+
+    async def ask(self, call: Callable[..., T], *arguments: Any, **named: Any) -> T:
+        """Call what blocks for a moment (the registry, the names of a source) in a thread."""
+        return await anyio.to_thread.run_sync(partial(call, *arguments, **named), limiter=self._desk.quick)
+
+    async def note(self, action: str, subject: str, **detail: Any) -> None:
+        """Write into the audit trail what this request did to something of its organisation."""
+        entry = AuditEntry(self.core.wall_ns() / 1e6, self.org, self.key.key_id, action, subject, detail)
+        await self.ask(self.core.audit.record, entry)
+
+    async def question(self, ask: Callable[[Question], T]) -> T:
+        """Call what may read much of the store in a thread, in its turn; see Questions."""
+        return await self._desk.questions.ask(self.org, self._receive, ask)
 
     async def sources(self) -> list[Source]:
         """Every source that sent, was claimed or was registered, as far as the key sees it, by name."""
-        arrivals = await self.ask(self.core.store.sources, self.org)
-        registered = await self.ask(self.core.registry.registered, self.org)
+        arrivals, names = await self.ask(self._known)
         self.core.presence.learn(self.org, arrivals)
-        return [self._source(name) for name in sorted({*arrivals, *registered}) if self.sees(name)]
+        return await self.ask(lambda: [self._source(name) for name in names])
 
     async def source(self, source_id: str) -> Source:
         """One source; raises HttpError 404 when there is none, or none that the key sees."""
+        arrivals = await self.ask(self._find, source_id)
+        self.core.presence.learn(self.org, arrivals)
+        return self._source(source_id)
+
+    async def known(self, source_ids: Sequence[str] | None) -> list[str]:
+        """These sources, or all that the key sees, sorted; raises HttpError 404 when one of these is not among them."""
+        _arrivals, names = await self.ask(self._known)
+        if source_ids is None:
+            return names
+        seen = frozenset(names)
+        for source_id in source_ids:
+            if source_id not in seen:
+                raise _no_source(source_id)
+        return sorted(source_ids)
+
+    def _known(self) -> tuple[Mapping[str, int], list[str]]:
+        arrivals = self.core.store.sources(self.org)
+        registered = self.core.registry.registered(self.org)
+        return arrivals, [name for name in sorted({*arrivals, *registered}) if self.sees(name)]
+
+    def _find(self, source_id: str) -> Mapping[str, int]:
+        """When the source's data last arrived, by its name; empty for one that is registered and never sent."""
         if self.sees(source_id):
-            arrivals = await self.ask(self.core.store.sources, self.org)
+            arrivals = self.core.store.sources(self.org)
             if source_id in arrivals:
-                self.core.presence.learn(self.org, {source_id: arrivals[source_id]})
-                return self._source(source_id)
-            if source_id in await self.ask(self.core.registry.registered, self.org):
-                return self._source(source_id)
-        raise HttpError(404, f"NOT_FOUND: there is no source {source_id[:256]!r}; GET /v1/sources lists all")
+                return {source_id: arrivals[source_id]}
+            if source_id in self.core.registry.registered(self.org):
+                return {}
+        raise _no_source(source_id)
 
     def _source(self, source_id: str) -> Source:
         presence = self.core.presence
         return Source(source_id, presence.online(self.org, source_id), presence.last_seen_ms(self.org, source_id))
+
+
+def _no_source(source_id: str) -> HttpError:
+    return HttpError(404, f"NOT_FOUND: there is no source {source_id[:256]!r}; GET /v1/sources lists all")
 
 
 Asking = NamedDependency[SkipValidation[Caller]]

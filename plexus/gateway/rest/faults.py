@@ -11,7 +11,7 @@ from litestar.exceptions import HTTPException
 from litestar.openapi import ResponseSpec
 
 from plexus.domain.errors import PlexusError, QueryError, StoreError
-from plexus.gateway.asgi import HttpError
+from plexus.gateway.asgi import Disconnected, HttpError
 from plexus.gateway.rest.answers import Refusal
 
 logger = logging.getLogger("plexus.gateway")
@@ -23,8 +23,14 @@ REFUSALS: dict[int, ResponseSpec] = {
     401: ResponseSpec(Refusal, generate_examples=False, description="The key is missing, unknown or revoked"),
     403: ResponseSpec(Refusal, generate_examples=False, description="The key has not the scope"),
     404: ResponseSpec(Refusal, generate_examples=False, description="No such source, run or route for this key"),
+    429: ResponseSpec(Refusal, generate_examples=False, description="Too much at once; see the header retry-after"),
+    503: ResponseSpec(Refusal, generate_examples=False, description="The gateway cannot answer now; ask again"),
+    504: ResponseSpec(Refusal, generate_examples=False, description="The question took too long and was ended"),
 }
 """The `responses` of a handler, for the OpenAPI document."""
+
+TAKEN = ResponseSpec(Refusal, generate_examples=False, description="The name is taken already")
+"""For 409."""
 
 
 def refuse(status: int, error: str, headers: Mapping[str, str] | None = None) -> Response[Refusal]:
@@ -54,6 +60,10 @@ def _plexus(_request: AnyRequest, exc: PlexusError) -> Response[Refusal]:
     return refuse(400, str(exc))
 
 
+def _left(_request: AnyRequest, _exc: Disconnected) -> Response[Refusal]:
+    return refuse(499, "the client left before the answer was there")
+
+
 def _depth(_request: AnyRequest, _exc: RecursionError) -> Response[Refusal]:
     return refuse(400, "the body is nested too deeply")
 
@@ -69,6 +79,7 @@ HANDLERS: dict[int | type[Exception], Callable[..., Response[Refusal]]] = {
     QueryError: _query,
     StoreError: _store,
     PlexusError: _plexus,
+    Disconnected: _left,
     RecursionError: _depth,
     Exception: _unknown,
 }

@@ -7,6 +7,8 @@ from typing import Annotated
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter, SkipValidation
 
+from plexus.domain.errors import QueryError
+from plexus.domain.names import GATEWAY_SOURCE_ID_RULE, MAX_SOURCE_ID_BYTES
 from plexus.gateway.rest.caller import Asking
 from plexus.gateway.rest.windows import Asked, parse_window
 
@@ -31,6 +33,33 @@ End = Annotated[
         schema_extra={"format": "date-time", "examples": ["2026-05-01T14:00:00+02:00"]},
     ),
 ]
+
+NAMES = {"items": {"type": "string", "pattern": "^[^,]+(,[^,]+)*$"}}
+"""The schema of a list of names with commas between them."""
+NAME = {"items": {"type": "string", "minLength": 1}}
+"""The schema of a list of names."""
+
+SOURCE_ID = {"pattern": GATEWAY_SOURCE_ID_RULE, "maxLength": MAX_SOURCE_ID_BYTES}
+"""The schema of a source's name."""
+
+
+def counting(description: str, least: int, most: int) -> QueryParameter:
+    """A parameter that is a whole number. It is text to the framework, which would take "null" for a number left out;
+    `whole_number` reads it.
+    """
+    return QueryParameter(description=description, schema_extra={"type": "integer", "minimum": least, "maximum": most})
+
+
+def whole_number(text: str | None, field: str, least: int, most: int) -> int | None:
+    """The number that a parameter says; raises QueryError naming it."""
+    if text is None:
+        return None
+    digits = text.removeprefix("-")
+    number = int(text) if digits.isascii() and digits.isdigit() and len(digits) < 20 else least - 1
+    if not least <= number <= most:
+        raise QueryError(f"{field}={text[:64]!r} must be a whole number from {least} to {most}")
+    return number
+
 
 InWindow = NamedDependency[SkipValidation[Asked]]
 """The type of a handler's `asked`: the window of `last`, `start` and `end`."""

@@ -20,11 +20,12 @@ from msgspec import UNSET, UnsetType
 from plexus.domain.errors import QueryError
 from plexus.domain.names import GATEWAY_SOURCE_ID_RULE, is_gateway_source_id
 from plexus.domain.point import MAX_ABS_MS, to_milliseconds
-from plexus.domain.run import Criterion, Run, RunStatus
+from plexus.domain.run import Criterion, Judgement, Run, RunStatus
 from plexus.gateway.asgi import HttpError
+from plexus.gateway.rest import judging
 from plexus.gateway.rest.caller import READ, WRITE, Asking, Caller
-from plexus.gateway.rest.criteria import Judgement, judge
 from plexus.gateway.rest.faults import REFUSALS
+from plexus.gateway.rest.settling import settled
 from plexus.gateway.rest.windows import NS_PER_MS, format_instant, parse_instant
 
 _STATUSES: Mapping[str, RunStatus] = {"running": "running", "completed": "completed", "aborted": "aborted"}
@@ -71,7 +72,7 @@ class RunEnd(msgspec.Struct):
 
 @attrs.frozen
 class RunItem:
-    """One run. `test_result` is there when this request closed a run that has criteria."""
+    """One run. `test_result` is there when it has ended and has criteria: how what was stored by now satisfies them."""
 
     id: str
     name: str
@@ -122,19 +123,32 @@ async def close_run(caller: Asking, run_id: FromPath[str], data: JSONBody[RunEnd
         raise HttpError(404, f"NOT_FOUND: there is no run {run_id[:256]!r}; GET /api/runs lists all")
     run = _ended(kept, data.status, _time_ms(caller, data.ended_at, "ended_at"))
     await caller.ask(caller.core.registry.put_run, caller.org, run)
-    if not run.pass_criteria:
-        return OneRun(_item(run))
-    return OneRun(_item(run, await caller.ask(judge, caller.core.store, caller.org, run)))
+    if run.pass_criteria:
+        await settled(caller.core, caller.org, run.source_id)
+    return OneRun(_item(run, await judging.judgement(caller, run)))
+
+
+@get("/api/runs/{run_id:str}", opt=READ, responses=REFUSALS)
+async def get_run(caller: Asking, run_id: FromPath[str]) -> OneRun:
+    """One run; one that has ended and has criteria is judged on what is stored now."""
+    run = await caller.ask(caller.core.registry.run, caller.org, run_id)
+    if run is None or not caller.sees(run.source_id):
+        raise HttpError(404, f"NOT_FOUND: there is no run {run_id[:256]!r}; GET /api/runs lists all")
+    return OneRun(_item(run, await judging.judgement(caller, run)))
 
 
 @get("/api/runs", opt=READ, responses=REFUSALS)
 async def list_runs(caller: Asking, source_id: SourceName = None, status: StatusName = None) -> Runs:
-    """Runs, newest start first."""
+    """Runs, newest start first. Of those that have ended and have criteria, the newest are judged on what is stored
+    now; the others are shown as they were judged last, or without a `test_result`: ask for one of them by its id.
+    """
     if status is not None and status not in _STATUSES:
         raise QueryError(f"status={status[:64]!r} is not known; use one of {', '.join(_STATUSES)}, or leave it out")
     wanted = None if status is None else _STATUSES[status]
     found = await caller.ask(caller.core.registry.runs, caller.org, source_id, wanted)
-    return Runs([_item(run) for run in found if caller.sees(run.source_id)])
+    seen = [run for run in found if caller.sees(run.source_id)]
+    judged = await judging.judgements(caller, seen)
+    return Runs([_item(run, judged.get(run.run_id)) for run in seen])
 
 
 async def _announced(caller: Caller, data: NewRun, run_id: str) -> Run:

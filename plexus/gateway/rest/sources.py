@@ -7,17 +7,18 @@ from urllib.parse import quote
 
 import attrs
 import msgspec
-from litestar import Request, Response, get, post
+from litestar import Request, Response, get, post, route
 from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.response import Redirect
 
 from plexus.domain.errors import QueryError
 from plexus.domain.names import GATEWAY_SOURCE_ID_RULE, MAX_SOURCE_ID_BYTES, is_gateway_source_id
-from plexus.domain.source import Delivery, Source
+from plexus.domain.source import Source
 from plexus.gateway.asgi import HttpError
 from plexus.gateway.rest.answers import Sources
-from plexus.gateway.rest.caller import READ, WRITE, Asking
-from plexus.gateway.rest.faults import REFUSALS
+from plexus.gateway.rest.caller import ANY_KEY, READ, WRITE, Asking
+from plexus.gateway.rest.faults import REFUSALS, TAKEN
+from plexus.gateway.rest.params import SOURCE_ID
 from plexus.protocol import jsontext
 
 _STATUSES = ("online", "offline")
@@ -30,7 +31,7 @@ Status = Annotated[
 class NewSource(msgspec.Struct):
     """A source to register before it sends."""
 
-    slug: str
+    slug: Annotated[str, msgspec.Meta(extra_json_schema={"extra": SOURCE_ID})]
     source_type: str | None = None
     device_type: str | None = None
     metadata: dict[str, Any] | None = None
@@ -59,24 +60,7 @@ async def get_source(caller: Asking, source_id: FromPath[str]) -> Source:
     return await caller.source(source_id)
 
 
-@get("/v1/sources/{source_id:str}/delivery", opt=READ, responses=REFUSALS)
-async def get_delivery(caller: Asking, source_id: FromPath[str]) -> Delivery:
-    """The delivery ledger of one source: what was lost on the way, and what came twice and was stored once."""
-    source = await caller.source(source_id)
-    gaps = list(await caller.ask(caller.core.store.losses, caller.org, source.source_id))
-    counted = caller.core.committer.deliveries.of(caller.org, source.source_id)
-    return Delivery(
-        source_id=source.source_id,
-        lost=sum(gap.count for gap in gaps),
-        gaps=gaps,
-        batches=counted.batches,
-        duplicates=counted.duplicates,
-        gaps_refused=counted.gaps_refused,
-        forks=counted.forks,
-    )
-
-
-@post("/api/sources", opt=WRITE, status_code=201, responses=REFUSALS)
+@post("/api/sources", opt=WRITE, status_code=201, responses={**REFUSALS, 409: TAKEN})
 async def register_source(caller: Asking, data: JSONBody[NewSource]) -> RegisteredSource:
     """Register a source by name; 409 when it is registered already."""
     if not is_gateway_source_id(data.slug):
@@ -89,7 +73,12 @@ async def register_source(caller: Asking, data: JSONBody[NewSource]) -> Register
     return RegisteredSource(data.slug, data.slug)
 
 
-@get(["/v1/devices", "/v1/devices/{rest:path}"], opt=READ, include_in_schema=False)
+@route(
+    ["/v1/devices", "/v1/devices/{rest:path}"],
+    http_method=["GET", "POST", "PUT", "PATCH", "DELETE"],
+    opt=ANY_KEY,
+    include_in_schema=False,
+)
 async def devices_moved(request: Request[Any, Any, Any]) -> Response[Any]:
     """Sources were called devices once."""
     path = quote(request.scope["path"].replace("/v1/devices", "/v1/sources", 1))

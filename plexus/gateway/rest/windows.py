@@ -91,6 +91,27 @@ def pick_interval(asked: Asked, interval: str | None) -> tuple[Interval, bool]:
     return chosen, chosen != "raw"
 
 
+def fit_interval(asked: Asked, chosen: Interval, series: int, limit: int, *, auto: bool) -> Interval:
+    """The interval at which `series` series have at most `limit` buckets: the chosen one, or where it was chosen here
+    (`auto`) a longer one. Raises QueryError when there is none.
+    """
+    longer = list(INTERVAL_MS)[list(INTERVAL_MS).index(chosen) :] if auto else [chosen]
+    for name in longer:
+        if series * bucket_count(asked.window, INTERVAL_MS[name]) <= limit:
+            return name  # type: ignore[return-value]  # INTERVAL_MS has the names of Interval
+    most = series * bucket_count(asked.window, INTERVAL_MS[longer[-1]])
+    raise QueryError(
+        f"the answer could have {most} buckets of {longer[-1]} ({series} metrics); one answer holds {limit}: "
+        "narrow the window, take a longer interval or name fewer metrics, or ask GET /v1/export"
+    )
+
+
+def bucket_count(window: Window, bucket_ms: int) -> int:
+    """How many buckets lie in a window, in part or as a whole."""
+    length = bucket_ms * NS_PER_MS
+    return (window.end_ns - 1) // length - window.start_ns // length + 1
+
+
 def pick_fleet_interval(asked: Asked, interval: str | None) -> Interval:
     """The same for the fleet, which is never answered raw."""
     if interval is not None and interval not in INTERVAL_MS:
