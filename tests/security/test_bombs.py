@@ -1,0 +1,81 @@
+"""200 MiB that are sent as a few hundred kilobytes: refused, and no memory is spent on them."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+
+import pytest
+import zstandard
+
+from tests.security.target import MIB, Target
+
+SIZE = 200 * MIB
+MOST_MIB = 16.0
+CHUNK = bytes(MIB)
+
+
+def _gzip() -> bytes:
+    packer = zlib.compressobj(9, wbits=31)
+    return b"".join([*(packer.compress(CHUNK) for _ in range(SIZE // MIB)), packer.flush()])
+
+
+def _zstd() -> bytes:
+    packer = zstandard.ZstdCompressor(level=19).compressobj(size=SIZE)
+    return b"".join([*(packer.compress(CHUNK) for _ in range(SIZE // MIB)), packer.flush()])
+
+
+@pytest.mark.parametrize(("encoding", "make"), [("gzip", _gzip), ("zstd", _zstd)])
+@pytest.mark.parametrize("path", ["/ingest", "/api/ingest"])
+def test_a_packed_body_of_200_mib_is_refused_and_takes_no_memory(
+    target: Target, encoding: str, make: object, path: str
+) -> None:
+    body = make()  # type: ignore[operator]
+    assert len(body) < MIB
+    # Once before, so that what any request takes is not counted.
+    target.request(
+        "POST", path, content=gzip.compress(b"{}"), headers={"x-api-key": target.key, "content-encoding": "gzip"}
+    )
+    with target.growth() as grown:
+        answer = target.request(
+            "POST", path, content=body, headers={"x-api-key": target.key, "content-encoding": encoding}
+        )
+    assert answer.status_code == 413
+    assert grown[0] < MOST_MIB
+
+
+def test_a_gzip_in_a_gzip_is_only_what_it_says(target: Target) -> None:
+    body = gzip.compress(gzip.compress(b'{"points":[]}'))
+    answer = target.request(
+        "POST", "/ingest", content=body, headers={"x-api-key": target.key, "content-encoding": "gzip"}
+    )
+    assert answer.status_code == 400
+
+
+def test_no_socket_agrees_on_permessage_deflate_and_a_packed_frame_ends_it(target: Target) -> None:
+    offer = {"sec-websocket-extensions": "permessage-deflate; client_max_window_bits"}
+    for path in ("/ws/device", "/v1/sources/rig-01/metrics/stream"):
+        raw = target.socket(path, offer)
+        packer = zlib.compressobj(9, wbits=-15)
+        bomb = b"".join([*(packer.compress(CHUNK) for _ in range(SIZE // MIB)), packer.flush(zlib.Z_SYNC_FLUSH)])
+        with target.growth() as grown:
+            raw.send(bomb, bits=0x40)
+            assert raw.close_code() in (1002, 1009)
+        assert grown[0] < MOST_MIB
+
+
+def test_a_columnar_body_cannot_unpack_to_more_than_a_mebibyte_beside_itself(target: Target) -> None:
+    packed = zstandard.ZstdCompressor().compress(bytes(SIZE))
+
+    def uint(number: int) -> bytes:
+        out = b""
+        while number > 127:
+            out, number = out + bytes([number & 127 | 128]), number >> 7
+        return out + bytes([number])
+
+    header = b'{"source_id":"rig-01"}'
+    body = b"PXT1" + len(header).to_bytes(2, "big") + header + b"PXC1\x02" + uint(SIZE) + uint(len(packed)) + packed
+    with target.growth() as grown:
+        answer = target.request("POST", "/ingest", content=body)
+    assert answer.status_code == 400
+    assert grown[0] < MOST_MIB
