@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 
-from bench import databases, delivered, gateway_ingest, outage, send_cost, spool, weight, wire
+from bench import databases, delivered, history, live, loads, outage, send_cost, spool, weight, wire
 from bench.figures import RUNS, machine
 from bench.house import House, gateway
 
@@ -21,7 +21,9 @@ BENCHMARKS: dict[str, tuple[str, Callable[[House, Path, int], str]]] = {
     "weight": ("What a client weighs that has nothing to do", weight.run),
     "spool": ("The spool on disk", spool.run),
     "databases": ("The gateway beside databases", databases.run),
-    "gateway-ingest": ("What the gateway takes", gateway_ingest.run),
+    "loads": ("What the gateway takes", loads.run),
+    "live": ("Live streams", live.run),
+    "history": ("Questions over what is sealed", history.run),
 }
 
 

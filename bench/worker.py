@@ -120,6 +120,24 @@ def imu(_send, order, px):
     return {"flushed": px.flush_buffer(60.0)}
 
 
-MEASURES = {"paced": paced, "nothing": paced, "delivered": delivered, "steady": steady, "series": series, "imu": imu}
+def clocked(send, order, _px):
+    """`rate` calls a second, each with the time of the call as its value, seconds since 1970."""
+    due, step = time.perf_counter(), 1 / order["rate"]
+    for _ in range(order["count"]):
+        due += step
+        time.sleep(max(0.0, due - time.perf_counter()))
+        send("clock.sent", time.time())
+    return {"sent": order["count"]}
+
+
+MEASURES = {
+    "clocked": clocked,
+    "paced": paced,
+    "nothing": paced,
+    "delivered": delivered,
+    "steady": steady,
+    "series": series,
+    "imu": imu,
+}
 
 main()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 from plexus.cli import extra
 from plexus.gateway import Gateway
 from tests.cli.conftest import Command
+from tests.support.waiting import eventually
 
 PLEXUS = Path(sys.executable).with_name("plexus.exe" if sys.platform == "win32" else "plexus")
 KEY = "plx_bootstrap_key_of_this_test_0123456789"
@@ -136,3 +138,73 @@ def test_without_the_extra_it_says_what_to_install(
     assert "uvicorn" in ended.err
     assert 'pip install -e ".[gateway]"' in ended.err
     assert ended.err.count("\n") == 1
+
+
+class TestSettings:
+    def test_every_setting_is_shown_and_can_be_fed_back(self, plexus: Command, tmp_path: Path) -> None:
+        words = ("--data", str(tmp_path / "data"), "--port", "9000", "--log-format", "json")
+        shown = plexus("serve", *words, "--set", "retention.days=30", "--show-config")
+        assert shown.code == 0
+        assert "port = 9000  # --port" in shown.out
+        assert "days = 30  # --set retention.days" in shown.out
+        file = tmp_path / "gateway.toml"
+        file.write_text(shown.out)
+        again = plexus("serve", "--config", str(file), "--show-config")
+        kept = [line.split("  # ")[0] for line in shown.out.splitlines()]
+        assert [line.split("  # ")[0] for line in again.out.splitlines()] == kept
+        assert not (tmp_path / "data").exists()
+
+    def test_no_secret_is_shown(self, plexus: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PLEXUS_BOOTSTRAP_KEY", KEY)
+        monkeypatch.setenv("PLEXUS_API_KEY", KEY)
+        shown = plexus("serve", "--data", str(tmp_path), "--show-config")
+        assert shown.code == 0
+        assert KEY not in shown.out + shown.err
+
+    def test_a_setting_that_is_none_is_one_line_and_exit_1(self, plexus: Command, tmp_path: Path) -> None:
+        for words in (("--set", "prot=1"), ("--set", "port=x"), ("--tls-cert", "a.pem")):
+            ended = plexus("serve", "--data", str(tmp_path), *words)
+            assert ended.code == 1
+            assert words[1].partition("=")[0] in ended.err or "--tls-cert" in ended.err
+            assert ended.err.count("\n") == 1
+
+    def test_a_unit_has_these_options_in_it(self, plexus: Command, tmp_path: Path) -> None:
+        (tmp_path / "first.key").write_text(KEY)
+        printed = plexus(
+            "serve", "--host", "0.0.0.0", "--set", "retention.days=400", "--bootstrap-key-file",
+            str(tmp_path / "first.key"), "--print-unit",
+        )  # fmt: skip
+        assert printed.code == 0
+        (start,) = [line for line in printed.out.splitlines() if line.startswith("ExecStart=")]
+        assert start == (
+            f"ExecStart={PLEXUS} serve --data /var/lib/plexus --host 0.0.0.0 --set retention.days=400 "
+            "--bootstrap-key-file %d/first.key"
+        )
+        assert "StateDirectory=plexus" in printed.out
+        assert KEY not in printed.out
+
+    def test_log_level_changes_with_a_reload(self, processes: list[Serving], tmp_path: Path) -> None:
+        (tmp_path / "gateway.toml").write_text('[log]\nlevel = "warning"\nformat = "json"\n')
+        served = Serving("--data", str(tmp_path), PLEXUS_BOOTSTRAP_KEY=KEY)
+        processes.append(served)
+        assert served.takes(KEY)
+        (tmp_path / "gateway.toml").write_text('[log]\nlevel = "info"\nformat = "json"\n')
+        served.process.send_signal(signal.SIGHUP)
+        assert served.process.stderr is not None
+        assert "read again" in json.loads(served.process.stderr.readline())["message"]
+        assert served.end() == 0
+
+
+def test_a_log_is_no_place_for_the_first_key(tmp_path: Path) -> None:
+    """Under systemd stdout is the journal."""
+    out = (tmp_path / "journal").open("w+")
+    stat = os.fstat(out.fileno())
+    words = [str(PLEXUS), "serve", "--port", "0", "--data", str(tmp_path / "data")]
+    environment = {**os.environ, "JOURNAL_STREAM": f"{stat.st_dev}:{stat.st_ino}"}
+    with out, subprocess.Popen(words, stdout=out, stderr=subprocess.DEVNULL, env=environment) as process:
+        eventually(lambda: "first key lies in" in (tmp_path / "journal").read_text())
+        process.terminate()
+    assert "plx_" not in (tmp_path / "journal").read_text()
+    file = tmp_path / "data" / "first.key"
+    assert file.read_text().startswith("plx_")
+    assert file.stat().st_mode & 0o777 == 0o600

@@ -50,10 +50,17 @@ class Generous(MemoryKeyring):
     """Takes any scope as read."""
 
     def create(
-        self, org: str, name: str, scopes: Sequence[str], *, source_id: str | None = None, secret: str | None = None
+        self,
+        org: str,
+        name: str,
+        scopes: Sequence[str],
+        *,
+        source_id: str | None = None,
+        secret: str | None = None,
+        expires_ms: float | None = None,
     ) -> tuple[str, KeyInfo]:
         known = [scope for scope in scopes if scope != "root"]
-        return super().create(org, name, known, source_id=source_id, secret=secret)
+        return super().create(org, name, known, source_id=source_id, secret=secret, expires_ms=expires_ms)
 
 
 class CaseBlind(MemoryKeyring):
@@ -74,10 +81,17 @@ class Resurrecting(MemoryKeyring):
     """Lets a revoked bootstrap key live again at the next start."""
 
     def create(
-        self, org: str, name: str, scopes: Sequence[str], *, source_id: str | None = None, secret: str | None = None
+        self,
+        org: str,
+        name: str,
+        scopes: Sequence[str],
+        *,
+        source_id: str | None = None,
+        secret: str | None = None,
+        expires_ms: float | None = None,
     ) -> tuple[str, KeyInfo]:
         self._kept = {d: info for d, info in self._kept.items() if info.revoked_ms is None}
-        return super().create(org, name, scopes, source_id=source_id, secret=secret)
+        return super().create(org, name, scopes, source_id=source_id, secret=secret, expires_ms=expires_ms)
 
 
 @pytest.mark.parametrize(

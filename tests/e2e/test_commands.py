@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from datetime import datetime, timezone
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import httpx
 import pytest
@@ -14,6 +14,7 @@ import pytest
 from plexus import CommandRun, LogHandler, Plexus
 from plexus.adapters.status.memory import MemoryStatus
 from plexus.gateway import Gateway
+from plexus.protocol.gateway import GatewaySession
 from plexus.testing.memory import MemoryHouse
 from tests.support.gateway import KEY, http, running
 from tests.support.waiting import eventually
@@ -38,7 +39,7 @@ def order(gateway: Gateway, command: str, **params: object) -> dict[str, object]
 
 
 def states(gateway: Gateway) -> dict[str, str]:
-    return {run.order.asked.run_id: run.state for run in gateway.core.devices.runs("default")}
+    return {entry.run_id: entry.state for _number, entry in gateway.core.devices.book.entries("default", "rig-01")}
 
 
 def declared(gateway: Gateway, name: str) -> bool:
@@ -61,9 +62,8 @@ def test_a_typed_command_runs_on_the_device_and_its_end_is_known_at_the_gateway(
         eventually(lambda: declared(gateway, "dose"), what="the declaration")
         answer = order(gateway, "dose", ml=5)
         eventually(lambda: states(gateway) == {answer["run_id"]: "succeeded"}, what="the run's end")
-        (run,) = gateway.core.devices.runs("default")
-        assert run.status is not None
-        assert (run.status.result, got) == ({"ml": 5}, [(5, "slow")])
+        ((_number, run),) = gateway.core.devices.book.entries("default", "rig-01")
+        assert (run.result, got) == ({"ml": 5}, [(5, "slow")])
 
         refused = order(gateway, "dose", ml=0)
         eventually(lambda: states(gateway)[str(refused["run_id"])] == "failed", what="the refusal")
@@ -125,6 +125,28 @@ def test_a_bad_declaration_of_another_release_is_told_to_the_person_at_the_devic
         eventually(lambda: any("Command not taken" in line for line in status.lines), what="the status line")
         px.send("battery.voltage", 12.4)
         assert px.flush_buffer()
+
+
+def test_a_device_whose_key_may_not_declare_commands_is_told_so_and_goes_on_sending(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    status = MemoryStatus()
+    accept = GatewaySession.accept
+
+    def strict(self: GatewaySession, *arguments: Any, may_declare: bool, **named: Any) -> None:
+        # As a gateway is whose keys are finer than those of ours, which may declare for what they may send for.
+        assert may_declare
+        accept(self, *arguments, may_declare=False, **named)
+
+    monkeypatch.setattr(GatewaySession, "accept", strict)
+    with running() as gateway, client(gateway, status) as px:
+        px.command("dose")(lambda: None)
+        eventually(lambda: any("may not declare commands" in line for line in status.lines), what="the status line")
+        assert not declared(gateway, "dose")
+        px.send("battery.voltage", 12.4)
+        assert px.flush_buffer()
+        with http(gateway) as reader:
+            assert reader.get("/v1/sources/rig-01/commands").json()["declared"] == []
 
 
 def test_a_run_is_judged_by_every_point_that_was_sent_inside_it() -> None:

@@ -164,7 +164,7 @@ def test_only_what_is_newly_stored_is_published() -> None:
             (await made.enqueue(4.0)).verdict,
         ]
         assert verdicts == ["store", "duplicate", "fork", "gap", "store"]
-        assert [(await reader.get()).value, (await reader.get()).value] == [[1.0], [4.0]]
+        assert [(await reader.get()).columns.value, (await reader.get()).columns.value] == [[1.0], [4.0]]
 
     bench(steps)
 
@@ -198,7 +198,7 @@ class TestFailure:
             assert [type(failure) for failure in failed] == [StoreError] * 3
             made.store.failure = None
             await made.enqueue(4.0)
-            assert (await reader.get()).value == [4.0]
+            assert (await reader.get()).columns.value == [4.0]
 
         bench(steps)
 

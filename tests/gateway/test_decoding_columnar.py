@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from plexus.domain.errors import ProtocolError
 from plexus.gateway import Gateway, decoding
 from plexus.gateway.core import Limits
-from plexus.gateway.devices import only_source
+from plexus.gateway.intake import only_source
 from plexus.protocol import binaryframe, columnar, frames
 from plexus.protocol.batch import BatchName
 from plexus.protocol.block import Block

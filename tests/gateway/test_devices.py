@@ -12,7 +12,7 @@ from plexus.domain.errors import StoreError
 from plexus.gateway import Gateway
 from plexus.gateway import running as running_module
 from plexus.gateway.core import Limits
-from plexus.gateway.devices import only_source
+from plexus.gateway.intake import only_source
 from plexus.protocol.columns import Columns, Decoded, PointFault
 from tests.gateway.test_ingest import STREAM, point, stored
 from tests.support.gateway import KEY, MoodyStore, device, http, make_key, running, socket
@@ -279,19 +279,16 @@ class TestPresenceAndCommands:
             assert (call["type"], call["command"], call["params"]) == ("typed_command", "reboot", {"delay_s": 3})
             wire.say(type="command_result", id=call["id"], command="reboot", event="ack")
             wire.say(type="command_result", id=call["id"], command="reboot", event="error", error="no power")
-            eventually(lambda: len(gateway.core.devices.outcomes("default")) == 2)
-            outcome = gateway.core.devices.outcomes("default")[1]
-        assert (outcome.source_id, outcome.outcome.call_id, outcome.outcome.error) == (
-            "drone-01",
-            call["id"],
-            "no power",
-        )
+            book = gateway.core.devices.book
+            eventually(lambda: book.entries("default", "drone-01", state="failed"))
+            ((_number, entry),) = book.entries("default", "drone-01")
+        assert (entry.run_id, entry.error_message) == (call["id"], "no power")
         assert "no power" in caplog.text
 
     def test_a_command_for_an_offline_device_is_not_queued(self, gateway: Gateway) -> None:
         with http(gateway) as client:
             client.post("/ingest", json={"source_id": "drone-01", "points": [point()]})
-        assert command(gateway) == {"queued": False, "run_id": None}
+        assert command(gateway)["queued"] is False
 
 
 class TestTheEnd:

@@ -13,11 +13,13 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from plexus.domain.errors import StoreError
-from plexus.gateway import Gateway, server
+from plexus.gateway import Gateway
 from plexus.gateway.asgi import ASGIApp, HttpError, Receive, Scope, Send, send_json
 from plexus.gateway.core import Limits
-from plexus.gateway.gate import Gate, same_origin
-from tests.support.gateway import KEY, PATIENCE_S, Answered, ask, core_of, http, make_key, socket
+from plexus.gateway.gate import Gate
+from plexus.gateway.origins import same_origin
+from plexus.gateway.settings import Settings
+from tests.support.gateway import KEY, PATIENCE_S, Answered, ask, core_of, http, make_key, running, socket
 
 
 async def hello(scope: Scope, receive: Receive, send: Send) -> None:
@@ -238,14 +240,12 @@ class TestHeads:
             raw.sendall(b"GET /healthz HTTP/1.1\r\n" + b"x-junk: " + b"a" * (70 * 1024))
             assert raw.recv(100).startswith(b"HTTP/1.1 431 ")
 
-    def test_a_head_that_does_not_come_is_not_waited_for(
-        self, shared: Gateway, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(server, "HEAD_TIMEOUT_S", 0.05)
-        for sent in (b"", b"GET /healthz HT", b"GET /healthz HTTP/1.1\r\nhost: x\r\n"):
-            with plain_socket.create_connection(("127.0.0.1", shared.port), PATIENCE_S) as raw:
-                raw.sendall(sent)
-                assert raw.recv(100) == b""
+    def test_a_head_that_does_not_come_is_not_waited_for(self) -> None:
+        with running(settings=Settings(limits=Limits(head_s=0.05))) as gateway:
+            for sent in (b"", b"GET /healthz HT", b"GET /healthz HTTP/1.1\r\nhost: x\r\n"):
+                with plain_socket.create_connection(("127.0.0.1", gateway.port), PATIENCE_S) as raw:
+                    raw.sendall(sent)
+                    assert raw.recv(100) == b""
 
 
 def test_the_scopes_of_a_key_are_the_handlers_business_and_are_asked(shared: Gateway) -> None:

@@ -63,16 +63,63 @@ class TestPresence:
         self.presence.learn("acme", {"rig-01": 1})
         assert self.presence.online("acme", "rig-01")
 
+    def test_a_heartbeat_is_no_data_but_was_seen(self) -> None:
+        self.presence.opened("acme", "rig-01")
+        self.wall.now += 60 * SECOND
+        self.presence.met("acme", "rig-01")
+        self.presence.closed("acme", "rig-01")
+        assert not self.presence.online("acme", "rig-01")
+        assert self.presence.last_seen_ms("acme", "rig-01") == 1_746_969_720_000
+
+    def test_how_long_data_counts_can_be_chosen(self) -> None:
+        presence = Presence(self.wall, online_s=5.0)
+        presence.heard("acme", "rig-01")
+        self.wall.now += 5 * SECOND - 1
+        assert presence.online("acme", "rig-01")
+        self.wall.now += 1
+        assert not presence.online("acme", "rig-01")
+
+    def test_when_it_was_seen_is_remembered_and_makes_nobody_online(self) -> None:
+        self.presence.remember({("acme", "rig-01"): self.wall.now / 1e6 - 1_000})
+        assert not self.presence.online("acme", "rig-01")
+        assert self.presence.last_seen_ms("acme", "rig-01") == 1_746_969_659_000
+
+    def test_when_it_was_last_seen_never_goes_back(self) -> None:
+        self.presence.heard("acme", "rig-01")
+        self.presence.learn("acme", {"rig-01": 5})
+        self.presence.remember({("acme", "rig-01"): 1.0})
+        self.wall.now -= 3600 * SECOND
+        self.presence.heard("acme", "rig-01")
+        assert self.presence.last_seen_ms("acme", "rig-01") == 1_746_969_660_000
+
+    def test_a_clock_that_was_set_back_keeps_nobody_online_and_nobody_off(self) -> None:
+        self.presence.heard("acme", "silent")
+        self.wall.now -= 3600 * SECOND
+        assert not self.presence.online("acme", "silent")
+        self.presence.heard("acme", "talking")
+        assert self.presence.online("acme", "talking")
+
+    def test_what_was_seen_goes_with_a_source_that_is_renamed_and_ends_with_one_that_is_removed(self) -> None:
+        self.presence.opened("acme", "rig-01")
+        self.presence.heard("acme", "rig-01")
+        self.presence.rename("acme", "rig-01", "arm")
+        assert (self.presence.online("acme", "rig-01"), self.presence.online("acme", "arm")) == (False, True)
+        self.presence.closed("acme", "arm")
+        self.presence.remove("acme", "arm")
+        assert not self.presence.online("acme", "arm")
+        assert self.presence.last_seen_ms("acme", "arm") is None
+
 
 class Open:
     def __init__(self, key_id: str) -> None:
         self.key_id = key_id
+        self.place = ("acme", "rig-01")
         self.told: list[str] = []
 
     def expel(self) -> None:
         self.told.append("expel")
 
-    def goodbye(self) -> None:
+    def goodbye(self, code: int = 1001, reason: str = "") -> None:
         self.told.append("goodbye")
 
 

@@ -21,7 +21,7 @@ from plexus.adapters.registry.memory import MemoryRegistry
 from plexus.adapters.store.memory import MemoryStore
 from plexus.domain.errors import ConfigurationError, StoreError
 from plexus.gateway import Gateway
-from plexus.gateway.server import listen
+from plexus.gateway.listening import listen
 from tests.gateway.test_ingest import point, stored
 from tests.support.gateway import KEY, PATIENCE_S, MoodyStore, Wire, device, http, running
 from tests.support.waiting import eventually

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 
-from plexus.gateway import Gateway, streams
-from plexus.gateway.streams import Asked, LiveTexts, asked
+from plexus.gateway import Gateway
+from plexus.gateway.streams.asking import Asked, VideoAsked, asked
 from plexus.protocol import live
-from plexus.protocol.columns import Columns
 from tests.gateway.test_ingest import point
 from tests.support.gateway import KEY, http, make_key, reader, running, socket
 from tests.support.waiting import eventually
@@ -31,10 +29,10 @@ class TestAddresses:
             (METRICS, b"", Asked("rig-01", "metrics")),
             (METRICS, b"metrics=a,b&metrics=c", Asked("rig-01", "metrics", frozenset("abc"))),
             (METRICS, b"metrics=", Asked("rig-01", "metrics")),
+            (METRICS, b"metric=a,b&metric=c&metrics=d", Asked("rig-01", "metrics", frozenset({"a,b", "c", "d"}))),
             (METRICS, b"metrics=motor.rpm%20x,%C3%A9", Asked("rig-01", "metrics", frozenset({"motor.rpm x", "é"}))),
             (EVENTS, b"", Asked("rig-01", "events")),
             ("/v1/sources/rig-01/logs/stream", b"", Asked("rig-01", "events")),
-            ("/v1/sources/rig-01/video/stream", b"", None),
             ("/v1/sources//metrics/stream", b"", None),
             ("/v1/sources/a/b/metrics/stream", b"", None),
             ("/v1/sources/rig-01/metrics/stream\n", b"", None),
@@ -42,6 +40,30 @@ class TestAddresses:
     )
     def test_a_streams_address_is_read(self, path: str, query: bytes, expected: Asked | None) -> None:
         assert asked(path, query) == expected
+
+    @pytest.mark.parametrize(("query", "cursor"), [(b"", None), (b"cursor=", ""), (b"cursor=a-1-0", "a-1-0")])
+    def test_a_cursor_is_read(self, query: bytes, cursor: str | None) -> None:
+        found = asked(EVENTS, query)
+        assert isinstance(found, Asked)
+        assert found.cursor == cursor
+
+    @pytest.mark.parametrize(
+        ("query", "cameras", "timeout_s"),
+        [
+            (b"", {"default", "camera:0"}, None),
+            (b"camera_id=front&camera_id=rear&timeout=2.5", {"front", "rear"}, 2.5),
+            (b"camera_id=default&camera_id=x", {"default", "camera:0", "x"}, None),
+        ],
+    )
+    def test_a_video_streams_address_is_read(self, query: bytes, cameras: set[str], timeout_s: float | None) -> None:
+        expected = VideoAsked("rig-01", frozenset(cameras), timeout_s)
+        assert asked("/v1/sources/rig-01/video/stream", query) == expected
+
+    @pytest.mark.parametrize("timeout", [b"x", b"", b"0", b"-1", b"nan", b"inf", b"86401"])
+    def test_a_timeout_that_is_none_is_a_fault(self, timeout: bytes) -> None:
+        found = asked("/v1/sources/rig-01/video/stream", b"timeout=" + timeout)
+        assert isinstance(found, VideoAsked)
+        assert found.fault
 
 
 class TestAuthentication:
@@ -78,7 +100,9 @@ class TestMetrics:
     def test_points_arrive_in_the_contracts_form(self, gateway: Gateway) -> None:
         with reader(gateway, METRICS) as wire:
             post(gateway, point(12.4, metric="battery.voltage", tags={"cell": "1"}))
-            assert wire.hear() == {
+            heard = wire.hear()
+            assert heard.pop("cursor")
+            assert heard == {
                 "type": "telemetry",
                 "points": [
                     {
@@ -141,6 +165,7 @@ class TestEvents:
                 gateway, point(1), point("open", metric="door", tags={"side": "left"}), point({"a": [1]}, metric="door")
             )
             first, second = wire.hear(), wire.hear()
+        assert first.pop("cursor") != second.pop("cursor")
         assert first == {
             "type": "event",
             "source_id": "rig-01",
@@ -178,35 +203,3 @@ class TestTheEnd:
                 post(gateway, point(value), point(big, **{"class": "metric"}))
                 assert quick.hear()["points"][0]["value"] == value
             assert slow.hear()["points"][0]["value"] == 0
-
-
-def columns(*values: Any) -> Columns:
-    made = Columns()
-    for value in values:
-        made.add("rig-01", "m", 1_500_000, is_event=False, value=value)
-    return made
-
-
-class TestTexts:
-    def test_readers_of_the_same_share_one_text(self) -> None:
-        texts, published = LiveTexts(), columns(1)
-        everything = Asked("rig-01", "metrics")
-        assert texts.of(published, everything) is texts.of(published, Asked("rig-01", "metrics"))
-        assert texts.of(published, Asked("rig-01", "metrics", frozenset("x"))) == []
-        assert texts.of(published, everything) != []
-
-    def test_equal_columns_are_not_the_same_columns(self) -> None:
-        texts, everything = LiveTexts(), Asked("rig-01", "metrics")
-        first = [texts.of(columns(value), everything)[0] for value in range(streams.TEXTS_KEPT * 3)]
-        assert [json.loads(text)["points"][0]["value"] for text in first] == list(range(streams.TEXTS_KEPT * 3))
-
-    def test_a_value_nested_deeper_than_the_quick_writer_goes_is_written_all_the_same(self) -> None:
-        deep: Any = 1
-        for _ in range(300):
-            deep = [deep]
-        (text,) = LiveTexts().of(columns(deep), Asked("rig-01", "metrics"))
-        assert json.loads(text)["points"][0]["value"] == deep
-
-    def test_times_keep_their_fraction(self) -> None:
-        (text,) = LiveTexts().of(columns(1), Asked("rig-01", "metrics"))
-        assert json.loads(text)["points"][0]["timestamp"] == 1.5

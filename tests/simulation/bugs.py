@@ -73,8 +73,8 @@ PLANTED = (
         (
             Edit(
                 DEVICES,
-                "        future.add_done_callback(functools.partial(self._committed, event))",
-                "        future.add_done_callback(functools.partial(self._committed, event))\n"
+                "        core.committer.take(submission, functools.partial(self._committed, event))",
+                "        core.committer.take(submission, functools.partial(self._committed, event))\n"
                 '        self._session.settle(event.ticket, Settlement("store", 0), self._core.monotonic())',
             ),
         ),
@@ -205,8 +205,8 @@ MUTATIONS = (
     _line(
         "committer: a commit that failed",
         COMMITTER,
-        "                future.set_exception(error)",
-        '                future.set_result(Receipt("store", 1, 1))',
+        "            done(error)",
+        '            done(Receipt("store", 1, 1))',
     ),
     _line(
         "session: what comes back at the end of a link",

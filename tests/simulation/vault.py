@@ -90,11 +90,11 @@ class SimBus(MemoryBus):
         super().__init__()
         self._vault = vault
 
-    def publish(self, org: str, columns: Columns) -> None:
-        unknown = [value for value in columns.value if value not in self._vault.stored]
+    def publish(self, seq: int, stored: Sequence[tuple[str, Columns]]) -> None:
+        unknown = [value for _, columns in stored for value in columns.value if value not in self._vault.stored]
         if unknown:
             raise Broken(f"published before it was committed: {unknown}")
-        super().publish(org, columns)
+        super().publish(seq, stored)
 
 
 def _name(submission: Submission) -> str:

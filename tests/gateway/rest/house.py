@@ -13,11 +13,14 @@ from plexus.adapters.keyring.memory import MemoryKeyring
 from plexus.adapters.registry.memory import MemoryRegistry
 from plexus.adapters.store.memory import MemoryStore
 from plexus.domain.command import CommandCall
+from plexus.domain.declaration import Declaration
 from plexus.domain.values import Value
 from plexus.gateway.asgi import Receive, Scope, Send
 from plexus.gateway.assembly import Ports, build_core
-from plexus.gateway.commands import Order
+from plexus.gateway.commands import Described, Order, RunOrder
+from plexus.gateway.core import Limits
 from plexus.gateway.rest import build_rest
+from plexus.gateway.settings import Settings
 from plexus.ports.keyring import SCOPES, KeyInfo
 from plexus.ports.store import Store, Submission
 from plexus.protocol.columns import Columns
@@ -36,10 +39,13 @@ class Link:
 
     def __init__(self) -> None:
         self.calls: list[CommandCall] = []
+        self.runs: list[RunOrder] = []
 
     def call(self, order: Order) -> bool:
-        assert isinstance(order, CommandCall)
-        self.calls.append(order)
+        if isinstance(order, CommandCall):
+            self.calls.append(order)
+        else:
+            self.runs.append(order)
         return True
 
 
@@ -52,7 +58,11 @@ class House:
         self.store = MemoryStore() if store is None else store
         self.registry = MemoryRegistry()
         ports = Ports(self.store, MemoryBus(), MemoryKeyring(), self.registry)
-        self.core = build_core(ports, wall_ns=lambda: self.now_ns, monotonic=lambda: 0.0)
+        # Nothing is committed but by `stored`, which is done when it returns: nothing has to settle.
+        settings = Settings(limits=Limits(settle_s=0.0))
+        self.now_s = 0.0
+        clocks: Any = {"wall_ns": lambda: self.now_ns, "monotonic": lambda: self.now_s}
+        self.core = build_core(ports, settings=settings, **clocks)
         self.app = build_rest(self.core)
         self._loop = asyncio.new_event_loop()
 
@@ -77,13 +87,23 @@ class House:
             columns.add(source_id, metric, t_ns, is_event=event, value=value, tags=tags, run_id=None)
         self.store.commit([Submission(org, source_id, columns, self.now_ns)])
 
-    def connect(self, source_id: str, org: str = "acme") -> Link:
+    def connect(
+        self,
+        source_id: str,
+        org: str = "acme",
+        declared: Mapping[str, Declaration] | None = None,
+        described: Described = (),
+    ) -> Link:
         """A device is there."""
         link = Link()
         self.registry.claim(org, source_id, "install")
         self.core.presence.opened(org, source_id)
-        self.core.devices.joined(org, source_id, link)
+        self.core.devices.joined(org, source_id, link, declared or {}, described)
         return link
+
+    def heard(self, source_id: str, said: Any) -> None:
+        """A device said something of its commands."""
+        self._loop.run_until_complete(self.core.devices.heard("acme", source_id, said, "device-key"))
 
     def request(self, method: str, path: str, *, by: KeyInfo | None = None, **arguments: Any) -> httpx.Response:
         async def gate(scope: Scope, receive: Receive, send: Send) -> None:

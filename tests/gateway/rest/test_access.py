@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from litestar import Litestar, get
 
+from plexus.domain.metricinfo import MetricInfo
 from plexus.gateway.rest.app import ROUTES
 from plexus.gateway.rest.caller import check_scope
 from plexus.gateway.rest.faults import HANDLERS
 from plexus.ports.keyring import SCOPES
+from plexus.testing.contracts.commandbook import entry as command
 from tests.gateway.rest.house import EVERYTHING, House, key
 
 SOURCE = "/v1/sources/rig"
@@ -22,18 +24,26 @@ BY_SOURCE: list[tuple[str, str, str, Any]] = [
     ("GET", f"{SOURCE}/metrics/query?last=1h", "read", None),
     ("GET", f"{SOURCE}/events", "read", None),
     ("GET", f"{SOURCE}/logs", "read", None),
+    ("GET", "/v1/export?sources=rig", "read", None),
     ("POST", f"{SOURCE}/commands", "commands", {"command": "a"}),
+    ("GET", f"{SOURCE}/commands", "read", None),
+    ("GET", "/v1/commands/r", "read", None),
+    ("DELETE", f"{SOURCE}/data?metrics=t&dry_run=1", "admin", None),
+    ("PUT", f"{SOURCE}/metrics/t", "write", {"unit": "V"}),
+    ("DELETE", f"{SOURCE}/metrics/t", "write", None),
+    ("GET", "/api/runs/r", "read", None),
     ("PATCH", "/api/runs/r", "write", {"status": "completed"}),
 ]
 OVER_ALL: list[tuple[str, str, str, Any]] = [
     ("GET", "/v1/sources", "read", None),
-    ("GET", "/v1/devices", "read", None),
-    ("GET", "/v1/devices/rig", "read", None),
     ("GET", "/v1/fleet/health", "read", None),
     ("GET", "/v1/fleet/metrics?metric=t", "read", None),
     ("GET", "/api/runs", "read", None),
     ("POST", "/api/runs", "write", {"run_id": "r", "source_id": "rig", "status": "started"}),
     ("POST", "/api/sources", "write", {"slug": "new"}),
+    ("GET", "/v1/admin/keys", "admin", None),
+    ("POST", "/v1/admin/keys", "admin", {"name": "new", "scopes": ["admin"]}),
+    ("GET", "/v1/admin/audit", "admin", None),
 ]
 GUARDED = BY_SOURCE + OVER_ALL
 
@@ -48,15 +58,19 @@ def house(house: House) -> House:
     house.stored("rig", "t", 1)
     house.stored("rig", "door", "open", event=True)
     house.request("POST", "/api/runs", json={"run_id": "r", "source_id": "rig", "status": "started"})
+    house.core.devices.book.put(command("r"))
+    house.core.registry.put_metric("acme", "rig", MetricInfo("t", "V"))
     return house
 
 
 def test_the_tables_here_have_every_route() -> None:
     paths = {path for route in ROUTES for path in route.paths}
     patterns = {path.replace("{source_id:str}", "rig").replace("{run_id:str}", "r") for path in paths}
-    patterns = {path.replace("{rest:path}", "rig") for path in patterns}
+    patterns = {path.replace("{rest:path}", "rig").replace("{name:path}", "t") for path in patterns}
     asked = {path.partition("?")[0] for _method, path, _scope, _body in GUARDED}
-    assert patterns - asked == {"/healthz", "/api/auth/verify-key"}
+    own = {"/readyz", "/metrics", "/v1/admin/backup"}  # theirs are in test_operations
+    own |= {"/v1/admin/keys/{key_id:str}", "/v1/admin/keys/{key_id:str}/rotate", "/v1/admin/orgs"}  # in test_admin
+    assert patterns - asked - own == {"/healthz", "/api/auth/verify-key", "/v1/devices", "/v1/devices/rig"}
 
 
 @pytest.mark.parametrize(("method", "path", "scope", "body"), GUARDED, ids=_names(GUARDED))
@@ -81,7 +95,8 @@ def test_without_a_key_nothing_is_answered(house: House, method: str, path: str,
 def test_another_organisation_gets_404(house: House, method: str, path: str, scope: str, body: Any) -> None:
     status, theirs = house.refused(method, path, by=key(*SCOPES, org="other"), json=body)
     assert status == 404
-    unknown = path.replace("/rig", "/nobody").replace("runs/r", "runs/nobody")
+    unknown = path.replace("/rig", "/nobody").replace("=rig", "=nobody").replace("runs/r", "runs/nobody")
+    unknown = unknown.replace("/v1/commands/r", "/v1/commands/nobody")
     _status, nobodys = house.refused(method, unknown, json=body)
     assert nobodys.replace("nobody", "rig") == theirs or nobodys.replace("'nobody'", "'r'") == theirs
 
@@ -129,6 +144,13 @@ def test_any_key_may_ask_what_it_is(house: House) -> None:
     assert house.get("/api/auth/verify-key", by=key("admin", source_id="rig"))["source_id"] == "rig"
     house.key = None
     assert house.refused("GET", "/api/auth/verify-key")[0] == 401
+
+
+def test_any_key_is_led_from_devices_to_sources_and_nobody_else(house: House) -> None:
+    for method in ("GET", "POST", "PATCH", "PUT", "DELETE"):
+        assert house.request(method, "/v1/devices/rig/commands", by=key("commands")).status_code == 307
+    house.key = None
+    assert house.refused("GET", "/v1/devices")[0] == 401
 
 
 def test_health_needs_no_key(house: House) -> None:

@@ -1,29 +1,45 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+import jsonschema_rs
 import pytest
 
+from plexus.gateway.rest.samples import SAMPLES
 from tests.gateway.rest.house import House
 
 ROUTES = {
     "/v1/sources": {"get"},
-    "/v1/sources/{source_id}": {"get"},
+    "/v1/sources/{source_id}": {"get", "delete", "patch"},
+    "/v1/sources/{source_id}/data": {"delete"},
     "/v1/sources/{source_id}/delivery": {"get"},
     "/v1/sources/{source_id}/metrics": {"get"},
     "/v1/sources/{source_id}/metrics/latest": {"get"},
     "/v1/sources/{source_id}/metrics/query": {"get"},
+    "/v1/sources/{source_id}/metrics/{name}": {"put", "delete"},
     "/v1/sources/{source_id}/events": {"get"},
     "/v1/sources/{source_id}/logs": {"get"},
-    "/v1/sources/{source_id}/commands": {"post"},
+    "/v1/sources/{source_id}/commands": {"get", "post"},
+    "/v1/commands/{run_id}": {"get"},
+    "/v1/export": {"get"},
     "/v1/fleet/health": {"get"},
     "/v1/fleet/metrics": {"get"},
     "/api/runs": {"get", "post"},
-    "/api/runs/{run_id}": {"patch"},
+    "/api/runs/{run_id}": {"get", "patch"},
     "/api/sources": {"post"},
     "/api/auth/verify-key": {"get"},
     "/healthz": {"get"},
+    "/readyz": {"get"},
+    "/metrics": {"get"},
+    "/v1/admin/backup": {"post"},
+    "/v1/admin/keys": {"get", "post"},
+    "/v1/admin/keys/{key_id}": {"delete"},
+    "/v1/admin/keys/{key_id}/rotate": {"post"},
+    "/v1/admin/orgs": {"get"},
+    "/v1/admin/audit": {"get"},
 }
+ARROW = "application/vnd.apache.arrow.stream"
 
 
 @pytest.fixture
@@ -41,12 +57,71 @@ def test_the_document_has_every_route_of_the_contract_and_no_other(document: Any
     assert {path: set(item) for path, item in document["paths"].items()} == ROUTES
 
 
-def test_every_operation_says_what_it_does_and_what_it_answers(document: Any) -> None:
-    for path, item in document["paths"].items():
+def _operations(document: Any) -> Iterator[tuple[str, Any]]:
+    for item in document["paths"].values():
         for operation in item.values():
-            assert operation["description"], path
-            (success,) = [status for status in operation["responses"] if status < "300"]
-            assert operation["responses"][success]["content"]["application/json"]["schema"], path
+            yield operation["operationId"], operation
+
+
+def _success(operation: Any) -> Any:
+    (status,) = [status for status in operation["responses"] if status < "300"]
+    return operation["responses"][status]["content"]
+
+
+def test_every_operation_says_what_it_does_and_what_it_answers(document: Any) -> None:
+    for name, operation in _operations(document):
+        assert operation["description"], name
+        assert all(media["schema"] for media in _success(operation).values()), name
+
+
+def test_an_operation_has_its_handlers_name(document: Any) -> None:
+    names = [name for name, _operation in _operations(document)]
+    assert {"list_sources", "query_metrics", "list_events", "list_logs", "announce_run"} <= set(names)
+    assert len(set(names)) == len(names)
+
+
+def test_every_answer_and_every_body_has_an_example_that_fits_its_schema(document: Any) -> None:
+    for name, operation in _operations(document):
+        shown = [media for kind, media in _success(operation).items() if kind == "application/json"]
+        shown += operation["requestBody"]["content"].values() if "requestBody" in operation else []
+        for media in shown:
+            assert "example" in media.get("examples", {}), f"add an example of {name} to plexus/gateway/rest/samples.py"
+            whole = {**media["schema"], "components": document["components"]}
+            faults = jsonschema_rs.validator_for(whole).iter_errors(media["examples"]["example"]["value"])
+            assert [fault.message for fault in faults] == [], name
+
+
+def test_every_example_is_one_of_an_operation(document: Any) -> None:
+    assert set(SAMPLES) <= {name for name, _operation in _operations(document)}
+
+
+def test_what_has_a_body_may_be_too_large_and_too_slow(document: Any) -> None:
+    for name, operation in _operations(document):
+        assert ("requestBody" in operation) == ({"408", "413"} <= set(operation["responses"])), name
+
+
+def test_tables_come_as_arrow_too_and_an_export_as_files(document: Any) -> None:
+    operations = dict(_operations(document))
+    for name in ("query_metrics", "list_events", "list_logs", "fleet_metrics"):
+        assert set(_success(operations[name])) == {"application/json", ARROW}
+        assert "406" in operations[name]["responses"]
+    files = {"text/csv", "application/vnd.apache.parquet"}
+    assert set(_success(operations["export"])) == {"application/json", *files}
+
+
+def test_who_should_ask_later_is_told_when(document: Any) -> None:
+    responses = dict(_operations(document))["query_metrics"]["responses"]
+    assert {status for status, answer in responses.items() if "retry-after" in answer.get("headers", {})} == {
+        "429",
+        "503",
+        "504",
+    }
+
+
+def test_a_parameter_is_never_null(document: Any) -> None:
+    for name, operation in _operations(document):
+        for parameter in operation.get("parameters", ()):
+            assert "oneOf" not in parameter["schema"], (name, parameter["name"])
 
 
 def test_every_refusal_has_the_shape_of_ours(document: Any) -> None:
@@ -84,11 +159,6 @@ def test_parameters_are_described_and_dependencies_are_not_among_them(document: 
         "interval": "query",
     }
     assert all(parameter["description"] for parameter in query if parameter["in"] == "query")
-
-
-def test_an_operation_id_names_one_operation(document: Any) -> None:
-    ids = [operation["operationId"] for item in document["paths"].values() for operation in item.values()]
-    assert len(set(ids)) == len(ids)
 
 
 def test_requests_carry_a_key_but_for_health(document: Any) -> None:

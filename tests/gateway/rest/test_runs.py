@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from plexus.gateway.rest import judging
 from tests.gateway.rest.house import NOW_MS, House, key
 
 NOW_S = NOW_MS / 1_000
@@ -111,6 +112,99 @@ def test_closing_a_run_judges_it(house: House) -> None:
             {"metric": "t", "operator": ">=", "value": 20, "label": "", "passed": True},
         ],
     }
+
+
+CRITERIA = [{"metric": "t", "operator": "<", "value": 80}]
+
+
+def _closed(house: House, **body: Any) -> Any:
+    run = _post(house, name="x", pass_criteria=CRITERIA, **body)
+    return _close(house, run["id"], status="completed", ended_at="2025-05-11T13:22:00Z")
+
+
+def test_a_run_is_asked_for_by_its_id_with_its_judgement(house: House) -> None:
+    house.stored("rig", "t", 20, at_ms=NOW_MS + 1)
+    closed = _closed(house, source_id="rig")
+    assert closed["test_result"]["passed"] is True
+    assert house.get(f"/api/runs/{closed['id']}") == {"run": closed}
+    assert house.get("/api/runs") == {"runs": [closed]}
+
+
+def test_a_run_is_judged_again_when_points_of_it_came_late(house: House) -> None:
+    house.stored("rig", "t", 20, at_ms=NOW_MS + 1)
+    closed = _closed(house, source_id="rig")
+    house.now_ns += 3_600 * 1_000_000_000
+    house.stored("rig", "t", 90, at_ms=NOW_MS + 2)
+    assert house.get(f"/api/runs/{closed['id']}")["run"]["test_result"]["passed"] is False
+    assert house.get("/api/runs")["runs"][0]["test_result"]["passed"] is False
+
+
+def test_a_run_whose_only_points_came_late_passes_then(house: House) -> None:
+    house.connect("rig")
+    closed = _closed(house, source_id="rig")
+    assert closed["test_result"]["passed"] is False
+    house.stored("rig", "t", 20, at_ms=NOW_MS + 2)
+    assert house.get(f"/api/runs/{closed['id']}")["run"]["test_result"]["passed"] is True
+
+
+def test_a_run_is_not_judged_twice_on_the_same_data(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.stored("rig", "t", 20, at_ms=NOW_MS + 1)
+    closed = _closed(house, source_id="rig")
+    monkeypatch.setattr(judging, "judge", None)
+    assert house.get(f"/api/runs/{closed['id']}")["run"] == closed
+
+
+def test_a_run_that_ends_anew_is_judged_anew(house: House) -> None:
+    house.stored("rig", "t", 20, at_ms=NOW_MS + 1)
+    house.stored("rig", "t", 90, at_ms=NOW_MS + 59_999)
+    closed = _closed(house, source_id="rig")
+    assert closed["test_result"]["passed"] is False
+    again = _close(house, closed["id"], status="completed", ended_at="2025-05-11T13:21:30Z")
+    assert again["test_result"]["passed"] is True
+
+
+def test_a_run_of_the_organisation_is_judged_again_when_any_source_sends(house: House) -> None:
+    house.stored("rig", "t", 20, at_ms=NOW_MS + 1)
+    closed = _closed(house)
+    assert closed["test_result"]["passed"] is True
+    house.now_ns += 1
+    house.stored("arm", "t", 99, at_ms=NOW_MS + 2)
+    assert house.get(f"/api/runs/{closed['id']}")["run"]["test_result"]["passed"] is False
+
+
+def test_a_list_judges_the_newest_and_shows_the_others_as_they_were_judged_last(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.stored("rig", "t", 20, at_ms=NOW_MS + 1)
+    older = _closed(house, source_id="rig", started_at="2025-05-11T13:20:59Z")
+    newer = _closed(house, source_id="rig", started_at="2025-05-11T13:21:00Z")
+    monkeypatch.setattr(judging, "LISTED_AT_ONCE", 1)
+    house.now_ns += 1
+    house.stored("rig", "t", 90, at_ms=NOW_MS + 2)
+    runs = house.get("/api/runs")["runs"]
+    assert [(run["id"], run["test_result"]["passed"]) for run in runs] == [(newer["id"], False), (older["id"], True)]
+
+
+def test_a_run_that_goes_on_or_has_no_criteria_is_not_judged(house: House) -> None:
+    house.stored("rig", "t", 20, at_ms=NOW_MS + 1)
+    going = _post(house, name="x", source_id="rig", pass_criteria=CRITERIA)
+    plain = _post(house, name="y", source_id="rig")
+    _close(house, plain["id"], status="completed", ended_at="2025-05-11T13:22:00Z")
+    for run in (going, plain):
+        assert "test_result" not in house.get(f"/api/runs/{run['id']}")["run"]
+    assert all("test_result" not in run for run in house.get("/api/runs")["runs"])
+
+
+def test_a_run_of_an_older_device_is_asked_for_too(house: House) -> None:
+    _post(house, run_id="c", source_id="rig", status="started", timestamp=NOW_S)
+    assert house.get("/api/runs/c")["run"]["status"] == "running"
+
+
+def test_a_run_of_another_source_or_organisation_is_not_found(house: House) -> None:
+    _post(house, run_id="c", source_id="rig", status="started", timestamp=NOW_S)
+    for stranger in (key("read", org="other"), key("read", source_id="arm")):
+        assert house.refused("GET", "/api/runs/c", by=stranger)[0] == 404
+    assert "NOT_FOUND" in house.refused("GET", "/api/runs/none")[1]
 
 
 def test_an_unknown_source_is_not_found_by_the_word_that_clients_look_for(house: House) -> None:

@@ -4,13 +4,7 @@ import json
 
 import pytest
 
-from plexus.domain.loss import Loss
-from plexus.ports.store import Submission
-from plexus.protocol.batch import BatchName
-from plexus.protocol.columns import Columns
 from tests.gateway.rest.house import NOW_MS, NS, House
-
-NAME = BatchName("0" * 32, 1, 1, "ab")
 
 
 def test_sources_are_listed_by_name_with_when_they_were_heard_of(house: House) -> None:
@@ -109,25 +103,3 @@ def test_a_source_without_a_slug_is_refused(house: House) -> None:
     status, error = house.refused("POST", "/api/sources", json={"name": "rig"})
     assert status == 400
     assert "slug" in error
-
-
-def test_the_delivery_ledger_says_what_was_lost_and_what_came_twice(house: House) -> None:
-    house.registry.claim("acme", "rig", "install")
-    gap = Submission("acme", "rig", Columns(), house.now_ns, NAME, [Loss("buffer_full", 7, 10.0, 20.0)])
-    for item, receipt in [(gap, house.store.commit([gap])[0]) for _ in range(2)]:
-        house.core.committer.deliveries.note(item, receipt)
-    assert house.get("/v1/sources/rig/delivery") == {
-        "source_id": "rig",
-        "lost": 7,
-        "gaps": [{"reason": "buffer_full", "count": 7, "first_ms": 10.0, "last_ms": 20.0}],
-        "batches": 1,
-        "duplicates": 1,
-        "gaps_refused": 0,
-        "forks": 0,
-    }
-
-
-def test_the_delivery_ledger_of_a_source_without_losses_is_empty_and_of_none_a_404(house: House) -> None:
-    house.stored("rig", "t", 1)
-    assert house.get("/v1/sources/rig/delivery")["gaps"] == []
-    assert house.refused("GET", "/v1/sources/nobody/delivery")[0] == 404
