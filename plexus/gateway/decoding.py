@@ -64,25 +64,14 @@ class _Body(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     batch: dict[str, int | float | str] | None = None
 
 
-class _LargeFrame(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    type: Literal["telemetry"]
-    points: list[msgspec.Raw]
-    seq: int | float | None = None
-    batch: dict[str, int | float | str] | None = None
-    gaps: Any = None
-
-
-class _LargeBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    points: list[msgspec.Raw]
-    source_id: str | None = None
-    batch: dict[str, int | float | str] | None = None
-    gaps: Any = None
+class _Large(msgspec.Struct, gc=False):
+    points: msgspec.Raw
 
 
 _frame_decoder = msgspec.json.Decoder(_Frame)
 _body_decoder = msgspec.json.Decoder(_Body)
-_large_frame_decoder = msgspec.json.Decoder(_LargeFrame)
-_large_body_decoder = msgspec.json.Decoder(_LargeBody)
+_large_decoder = msgspec.json.Decoder(_Large)
+_raw_points_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 _points_decoder = msgspec.json.Decoder(list[_Point])
 
 EXACT = 2**53
@@ -162,25 +151,33 @@ def _seq(seq: float | None) -> int | None:
 
 
 def _large_frame(message: str | bytes, envelope: frames.Envelope, max_points: int) -> frames.Frame:
-    try:
-        frame = _large_frame_decoder.decode(message)
-        gaps = frames.parse_gaps({"gaps": frame.gaps})
-    except _UNUSUAL:
-        return frames.parse(message, envelope)
-    decoded = _in_pieces(frame.points, envelope.source_id or None, envelope.arrival_ns, max_points)
-    return frames.Telemetry(decoded, _seq(frame.seq), parse_batch_name(frame.batch), gaps)
+    parts = _apart(message)
+    frame = frames.parse(message if parts is None else parts[0], envelope)
+    if parts is None or not isinstance(frame, frames.Telemetry):
+        return frame
+    decoded = _in_pieces(parts[1], envelope.source_id or None, envelope.arrival_ns, max_points)
+    return attrs.evolve(frame, decoded=decoded)
 
 
 def _large_body(body: bytes, arrival_ns: int, max_points: int) -> Ingest:
+    parts = _apart(body)
+    ingest = reference_body(body if parts is None else parts[0], arrival_ns)
+    if parts is None:
+        return ingest
+    return attrs.evolve(ingest, decoded=_in_pieces(parts[1], ingest.source_id, arrival_ns, max_points))
+
+
+def _apart(message: str | bytes) -> tuple[bytes, list[msgspec.Raw]] | None:
+    """A message without its points, and each of them unread; None when it has no such form.
+
+    What is left is for the reference decoder, so it finds all that is wrong around the points.
+    """
     try:
-        plain = _large_body_decoder.decode(body)
+        plain = message.encode() if isinstance(message, str) else message
+        points = _large_decoder.decode(plain).points
+        return plain.replace(bytes(points), b"[]", 1), _raw_points_decoder.decode(points)
     except _UNUSUAL:
-        return reference_body(body, arrival_ns)
-    if plain.source_id is not None:
-        check_gateway_source_id(plain.source_id)
-    gaps = frames.parse_gaps({"gaps": plain.gaps})
-    decoded = _in_pieces(plain.points, plain.source_id, arrival_ns, max_points)
-    return Ingest(plain.source_id, decoded, parse_batch_name(plain.batch), gaps)
+        return None
 
 
 def _in_pieces(points: Sequence[msgspec.Raw], source_id: str | None, arrival_ns: int, max_points: int) -> Decoded:

@@ -6,6 +6,7 @@ changes it, since a data directory has one gateway.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 
 from plexus.domain.metricinfo import MetricInfo
@@ -21,6 +22,7 @@ class Metadata:
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
+        self._changing = threading.Lock()
         self._infos: dict[Place, dict[str, MetricInfo]] = {
             place: {info.name: info for info in infos} for place, infos in registry.metric_infos().items()
         }
@@ -37,19 +39,22 @@ class Metadata:
 
     def put(self, org: str, source_id: str, info: MetricInfo) -> None:
         """Keep what is known of a metric, durably."""
-        self._registry.put_metric(org, source_id, info)
-        # A new mapping: another thread may be looking at the old one.
-        self._infos[org, source_id] = {**self._infos.get((org, source_id), {}), info.name: info}
+        with self._changing:
+            self._registry.put_metric(org, source_id, info)
+            # A new mapping: another thread may be looking at the old one.
+            self._infos[org, source_id] = {**self._infos.get((org, source_id), {}), info.name: info}
 
     def remove(self, org: str, source_id: str, name: str) -> bool:
         """Let go of it, durably; False when nothing was known."""
-        found = self._registry.remove_metric(org, source_id, name)
-        infos = self._infos.get((org, source_id), {})
-        self._infos[org, source_id] = {other: info for other, info in infos.items() if other != name}
+        with self._changing:
+            found = self._registry.remove_metric(org, source_id, name)
+            infos = self._infos.get((org, source_id), {})
+            self._infos[org, source_id] = {other: info for other, info in infos.items() if other != name}
         return found
 
     def moved(self, org: str, source_id: str, new: str | None) -> None:
         """The registry has the source under another name now, or not at all (None)."""
-        infos = self._infos.pop((org, source_id), None)
-        if new is not None and infos is not None:
-            self._infos[org, new] = infos
+        with self._changing:
+            infos = self._infos.pop((org, source_id), None)
+            if new is not None and infos is not None:
+                self._infos[org, new] = infos

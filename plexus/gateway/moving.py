@@ -17,6 +17,7 @@ import attrs
 
 from plexus.gateway.asgi import HttpError
 from plexus.gateway.core import Core
+from plexus.ports.audit import LOCAL, AuditEntry
 from plexus.ports.commandbook import Commandbook
 from plexus.ports.keyring import Keyring
 from plexus.ports.registry import Move, Registry
@@ -66,18 +67,20 @@ def finish(keepers: Keepers) -> None:
         follow(keepers, move)
 
 
-async def move(core: Core, org: str, source_id: str, new: str | None) -> None:
+async def move(core: Core, org: str, source_id: str, new: str | None, actor: str = LOCAL) -> None:
     """Rename a source (the new name is free), or delete it (None); returns when everything has followed.
+
+    `actor` is the id of the key that asks, for the audit trail, which has it before it is done.
 
     Raises HttpError 503 when somebody who is connected as this source does not go, ConfigurationError when the name is
     known or the source is moving already, and StoreError when files cannot be written: what has begun is finished by
     the next move, or by the next start.
     """
     # To its end also when whoever asked goes away.
-    await asyncio.shield(asyncio.get_running_loop().create_task(_move(core, Move(org, source_id, new))))
+    await asyncio.shield(asyncio.get_running_loop().create_task(_move(core, Move(org, source_id, new), actor)))
 
 
-async def _move(core: Core, wanted: Move) -> None:
+async def _move(core: Core, wanted: Move, actor: str) -> None:
     places = {(wanted.org, wanted.source_id), (wanted.org, wanted.new or wanted.source_id)}
     async with core.moving.turn:
         core.moving.places |= places
@@ -85,7 +88,9 @@ async def _move(core: Core, wanted: Move) -> None:
             keepers = Keepers(core.registry, core.store, core.keyring, core.devices.book, core.tallies)
             await asyncio.to_thread(finish, keepers)
             await _clear(core, wanted)
+            await asyncio.to_thread(core.audit.record, _entry(wanted, actor, core.wall_ns()))
             await asyncio.to_thread(core.registry.begin_move, wanted)
+            await asyncio.to_thread(core.metadata.moved, wanted.org, wanted.source_id, wanted.new)
             _in_memory(core, wanted)
             await asyncio.to_thread(follow, keepers, wanted)
             if wanted.new is not None:
@@ -108,10 +113,14 @@ async def _clear(core: Core, wanted: Move) -> None:
     await core.devices.settle()
 
 
+def _entry(wanted: Move, actor: str, now_ns: int) -> AuditEntry:
+    action, detail = ("source.delete", {}) if wanted.new is None else ("source.rename", {"source_id": wanted.new})
+    return AuditEntry(now_ns / 1e6, wanted.org, actor, action, wanted.source_id, detail)
+
+
 def _in_memory(core: Core, move: Move) -> None:
-    """Everything that this process knows of the source beside its files."""
+    """What the event loop knows of the source."""
     org, source_id, new = move.org, move.source_id, move.new
-    core.metadata.moved(org, source_id, new)
     core.devices.moved(org, source_id, new)
     if new is None:
         for book in (core.presence, core.committer.deliveries, core.intake.quotas):

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plexus.domain.errors import ProtocolError
+from plexus.domain.point import MAX_ABS_NS
 from plexus.protocol import columnar
 from plexus.protocol.block import Block
 from plexus.protocol.columnar import arrayreading
@@ -137,6 +138,11 @@ def test_what_devices_send_is_read_by_the_fast_one(block: Block) -> None:
     ],
 )
 def test_what_is_not_plain_is_left_to_the_plain_reader(block: Block) -> None:
+    assert not check(columnar.write_body([block], columnar.BEST))
+
+
+def test_a_step_over_centuries_is_left_to_the_plain_reader() -> None:
+    block = Block("m", [-MAX_ABS_NS, MAX_ABS_NS], [1.0, 2.0])
     assert not check(columnar.write_body([block], columnar.BEST))
 
 

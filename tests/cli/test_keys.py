@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import json
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -152,3 +154,67 @@ def test_a_key_that_the_trail_could_not_take_is_not_given_out(
     assert (ended.code, ended.out) == (1, "")
     assert "the disk is full" in ended.err
     assert plexus("keys", "list", "--data", str(tmp_path)).out.splitlines()[1].split()[-1] != "-"
+
+
+def _made(plexus: Command, folder: Path, *words: str) -> dict[str, Any]:
+    ended = plexus("keys", *words, "--json", "--data", str(folder))
+    assert ended.code == 0, ended.err
+    found: dict[str, Any] = json.loads(ended.out)
+    return found
+
+
+def test_a_key_is_told_as_json(plexus: Command, tmp_path: Path) -> None:
+    made = _made(plexus, tmp_path, "create", "dashboard", "--scope", "read", "--expires", "7d")
+    assert made["expires_ms"] - made["created_ms"] == pytest.approx(7 * 86_400_000, abs=60_000)
+    listed = _made(plexus, tmp_path, "list")
+    assert listed == {name: value for name, value in made.items() if name != "key"} | {"revoked_ms": None}
+    assert _found(tmp_path, made["key"]) == ("default", "dashboard", frozenset({"read"}), None)
+
+
+def test_a_key_is_rotated_and_both_are_live_until_the_old_one_is_revoked(plexus: Command, tmp_path: Path) -> None:
+    words = ("drone-01", "--scope", "write", "--source", "drone-01", "--org", "acme", "--expires", "90d")
+    old = _made(plexus, tmp_path, "create", *words)
+    new = _made(plexus, tmp_path, "rotate", old["key_id"])
+    assert _found(tmp_path, old["key"]) == _found(tmp_path, new["key"])
+    assert new["expires_ms"] == old["expires_ms"]
+    plexus("keys", "revoke", old["key_id"], "--data", str(tmp_path))
+    assert _found(tmp_path, old["key"]) is None
+    assert _found(tmp_path, new["key"]) is not None
+    assert [entry.action for entry in _trail(tmp_path, "acme")] == ["key.revoke", "key.rotate", "key.create"]
+    again = plexus("keys", "rotate", old["key_id"], "--data", str(tmp_path))
+    assert (again.code, "no live key" in again.err) == (1, True)
+
+
+def test_a_file_names_the_devices(plexus: Command, tmp_path: Path) -> None:
+    fleet = tmp_path / "fleet.txt"
+    fleet.write_text("# the north field\ndrone-01\n\n  drone-02  \n")
+    ended = plexus("keys", "create", "--from", str(fleet), "--data", str(tmp_path))
+    made = dict(line.split() for line in ended.out.splitlines())
+    assert [_found(tmp_path, key) for key in made.values()] == [
+        ("default", name, frozenset({"write"}), name) for name in ("drone-01", "drone-02")
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "# nobody\n", "drone-01\ndrone-01\n", "drone-01\nDrone\n"])
+def test_a_file_that_names_nobody_or_anybody_twice_makes_no_key(plexus: Command, tmp_path: Path, text: str) -> None:
+    fleet = tmp_path / "fleet.txt"
+    fleet.write_text(text)
+    assert plexus("keys", "create", "--from", str(fleet), "--data", str(tmp_path / "data")).code == 1
+    assert plexus("keys", "create", "--from", str(tmp_path / "none"), "--data", str(tmp_path / "data")).code == 1
+    assert not (tmp_path / "data").exists()
+
+
+def test_keys_of_one_organisation_are_listed(plexus: Command, tmp_path: Path) -> None:
+    for org in ("acme", "other"):
+        plexus("keys", "create", org, "--org", org, "--data", str(tmp_path))
+    rows = plexus("keys", "list", "--org", "acme", "--data", str(tmp_path)).out.splitlines()[1:]
+    assert [row.split()[1] for row in rows] == ["acme"]
+
+
+@pytest.mark.parametrize("words", [("--expires", "7"), ("--expires", "0d"), ("--expires", "1y"), ("--org", "A b")])
+def test_a_length_and_an_organisation_that_are_none_are_refused(
+    plexus: Command, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    ended = plexus("keys", "create", "a", *words, "--data", str(tmp_path / "data"))
+    assert (ended.code, words[0] in ended.err) == (2, True)
+    assert not (tmp_path / "data").exists()

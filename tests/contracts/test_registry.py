@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from pathlib import Path
 
 import attrs
 import pytest
 
+from plexus.adapters.registry import sqlite
 from plexus.adapters.registry.memory import MemoryRegistry
 from plexus.adapters.registry.sqlite import SqliteRegistry
+from plexus.adapters.sqlitefile import SqliteFile
+from plexus.domain.metricinfo import MetricInfo
 from plexus.domain.run import Run, RunStatus
-from plexus.ports.registry import Registry
+from plexus.ports.registry import Move, Registry
 from plexus.testing.contracts import failures
 from plexus.testing.contracts.registry import RegistryContract
 
@@ -19,6 +23,21 @@ from plexus.testing.contracts.registry import RegistryContract
 class TestMemoryRegistry(RegistryContract):
     def make(self) -> Registry:
         return MemoryRegistry()
+
+
+def test_a_file_of_the_format_before_is_taken_over(tmp_path: Path) -> None:
+    path = tmp_path / "registry.db"
+    with contextlib.closing(SqliteFile(path, sqlite._VERSION_1)) as old, old.transaction() as connection:
+        connection.execute("INSERT INTO names VALUES ('acme', 'rig', 'a', NULL)")
+    registry = SqliteRegistry(path)
+    registry.put_metric("acme", "rig", MetricInfo("t"))
+    registry.begin_move(Move("acme", "rig", "oven"))
+    registry.close()
+    again = SqliteRegistry(path)
+    assert again.registered("acme") == ["oven"]
+    assert again.metric_infos() == {("acme", "oven"): [MetricInfo("t")]}
+    assert list(again.moves()) == [Move("acme", "rig", "oven")]
+    again.close()
 
 
 class TestSqliteRegistry(RegistryContract):
@@ -80,6 +99,48 @@ class OldestFirst(MemoryRegistry):
         return super().runs(org, source_id, status)[::-1]
 
 
+class Leaving(MemoryRegistry):
+    """Renames a source and forgets what it had."""
+
+    def begin_move(self, move: Move) -> None:
+        super().begin_move(move)
+        known = self._of(move.org)
+        known.claims = {claim: name for claim, name in known.claims.items() if name != move.new}
+        known.metrics.pop(move.new or "", None)
+
+
+class Unfinished(MemoryRegistry):
+    """Takes a move for ended once it has begun."""
+
+    def begin_move(self, move: Move) -> None:
+        super().begin_move(move)
+        self._moves.clear()
+
+
+class Overwriting(MemoryRegistry):
+    """Renames onto a name that is known."""
+
+    def begin_move(self, move: Move) -> None:
+        if move.new is not None:
+            self._of(move.org).holders.pop(move.new, None)
+        super().begin_move(move)
+
+
+class Claiming(MemoryRegistry):
+    """Claims a name that is only looked up."""
+
+    def given(self, org: str, declared: str, install_id: str) -> str | None:
+        return self.claim(org, declared, install_id)
+
+
+class Merging(MemoryRegistry):
+    """Keeps of a metric what is not put anew."""
+
+    def put_metric(self, org: str, source_id: str, info: MetricInfo) -> None:
+        known = self._of(org).metrics.get(source_id, {}).get(info.name)
+        super().put_metric(org, source_id, attrs.evolve(info, unit=info.unit or (known.unit if known else None)))
+
+
 @pytest.mark.parametrize(
     ("broken", "caught_by"),
     [
@@ -93,10 +154,45 @@ class OldestFirst(MemoryRegistry):
                 "test_a_name_that_no_install_holds_is_free",
                 "test_a_claimed_name_can_be_registered_and_stays_held",
                 "test_known_names_are_sorted_and_each_is_there_once",
+                "test_a_renamed_source_takes_everything_with_it",
+                "test_the_name_that_was_given_can_be_looked_up_without_a_trace",
+                "test_a_source_that_is_moving_cannot_be_moved_again",
+                "test_a_name_that_is_known_cannot_be_moved_to_and_nothing_is_changed",
+                "test_of_a_deleted_source_nothing_is_left",
             },
         ),
-        (OneOrganisation, {"test_organisations_do_not_share_names"}),
-        (Amnesiac, {"test_an_install_gets_its_own_name_back"}),
+        (
+            OneOrganisation,
+            {
+                "test_organisations_do_not_share_names",
+                # whose sources are found in their own organisation alone
+                "test_a_name_that_is_known_cannot_be_moved_to_and_nothing_is_changed",
+                "test_a_renamed_source_takes_everything_with_it",
+                "test_a_renamed_sources_name_is_free_for_another_install",
+                "test_a_source_that_is_moving_cannot_be_moved_again",
+                "test_a_source_that_nobody_claimed_is_known_by_its_new_name",
+                "test_of_a_deleted_source_nothing_is_left",
+                "test_the_name_that_was_given_can_be_looked_up_without_a_trace",
+            },
+        ),
+        (
+            Amnesiac,
+            {"test_an_install_gets_its_own_name_back", "test_a_renamed_source_takes_everything_with_it"},
+        ),
+        (Leaving, {"test_a_renamed_source_takes_everything_with_it"}),
+        (
+            Unfinished,
+            {"test_a_move_is_noted_until_it_ends", "test_a_source_that_is_moving_cannot_be_moved_again"},
+        ),
+        (Overwriting, {"test_a_name_that_is_known_cannot_be_moved_to_and_nothing_is_changed"}),
+        (
+            Claiming,
+            {
+                "test_the_name_that_was_given_can_be_looked_up_without_a_trace",
+                "test_of_a_deleted_source_nothing_is_left",
+            },
+        ),
+        (Merging, {"test_a_metric_put_again_replaces_the_first"}),
         (FirstRunStays, {"test_a_run_put_again_replaces_the_first"}),
         (Rounding, {"test_a_run_comes_back_as_it_went_in"}),
         (

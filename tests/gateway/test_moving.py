@@ -146,7 +146,18 @@ def test_our_own_device_goes_on_under_the_new_name_and_loses_nothing() -> None:
     assert (latest, set(names)) == ({"t": 2.0}, {"left-arm"})
 
 
-class Killed(Exception):  # noqa: N818 - it is an end, not an error
+def test_a_move_that_the_trail_could_not_take_is_not_made(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_entry: object) -> None:
+        raise StoreError("audit.db: the disk is full")
+
+    with device(gateway, install_id="a"):
+        pass
+    monkeypatch.setattr(gateway.core.audit, "record", full)
+    assert (rename(gateway).status_code, delete(gateway).status_code) == (503, 503)
+    assert gateway.core.registry.registered("default") == ["drone-01"]
+
+
+class KilledError(Exception):
     """What ends a gateway here."""
 
 
@@ -184,7 +195,7 @@ KEPT = [
 GONE = [("store", "remove"), ("commandbook", "remove"), ("tallies", "remove"), ("registry", "end_move")]
 
 
-class TestKilled:
+class TestKilledError:
     @pytest.mark.parametrize("when", ["before", "after"])
     @pytest.mark.parametrize(("keeper", "step"), KEPT)
     def test_a_rename_that_was_begun_is_finished(
@@ -210,7 +221,7 @@ class TestKilled:
         kept.registry.begin_move(move)
         with monkeypatch.context() as patch:
             patch.setattr(getattr(kept, keeper), step, _dying(getattr(getattr(kept, keeper), step), when))
-            with pytest.raises(Killed):
+            with pytest.raises(KilledError):
                 moving.follow(kept, move)
         moving.finish(kept)
         assert kept.registry.moves() == []
@@ -248,6 +259,6 @@ def _dying(step: Callable[..., Any], when: str) -> Callable[..., Any]:
     def dies(*arguments: Any) -> None:
         if when == "after":
             step(*arguments)
-        raise Killed
+        raise KilledError
 
     return dies

@@ -33,7 +33,11 @@ MAX_TIME_MS = 2**53
 Scope = Literal["read", "write", "commands", "admin"]
 OrgText = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ORG_BYTES, pattern=GATEWAY_SOURCE_ID_RULE)]
 Org = Annotated[
-    str | None, QueryParameter(description="The organisation, where it is not the key's own: for operators.")
+    str | None,
+    QueryParameter(
+        description="The organisation, where it is not the key's own: for operators.",
+        schema_extra={"pattern": GATEWAY_SOURCE_ID_RULE, "maxLength": MAX_ORG_BYTES},
+    ),
 ]
 Action = Annotated[str | None, QueryParameter(description="Only what was done so: key.create, source.rename, …")]
 SubjectName = Annotated[str | None, QueryParameter(description="Only what was done to this source, key or run.")]
@@ -48,7 +52,7 @@ class NewKey(msgspec.Struct):
     scopes: Annotated[list[Scope], msgspec.Meta(min_length=1, max_length=4)]
     source_id: Annotated[str, msgspec.Meta(extra_json_schema={"extra": SOURCE_ID})] | None = None
     org: OrgText | None = None
-    expires_ms: Annotated[float, msgspec.Meta(gt=0, le=MAX_TIME_MS)] | None = None
+    expires_ms: Annotated[int, msgspec.Meta(gt=0, le=MAX_TIME_MS)] | None = None
 
 
 @attrs.frozen

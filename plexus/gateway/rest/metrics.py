@@ -52,14 +52,14 @@ IntervalName = Annotated[
 
 
 @get("/v1/sources/{source_id:str}/metrics", opt=READ, responses=REFUSALS)
-async def metric_names(caller: Asking, source_id: FromPath[str], detail: Detail = None) -> list[str] | list[MetricInfo]:
+async def metric_names(caller: Asking, source_id: FromPath[str], detail: Detail = None) -> list[str | MetricInfo]:
     """The names of a source's metrics, sorted; with detail=1 what is known of each, also of one without a value yet."""
     if detail not in (None, "0", "1"):
         raise QueryError("detail must be 0 or 1")
     await caller.source(source_id)
     names = await caller.ask(caller.core.store.names, caller.org, source_id)
     if detail != "1":
-        return names
+        return [*names]
     known = {info.name: info for info in caller.core.metadata.of(caller.org, source_id)}
     return [known.get(name) or MetricInfo(name) for name in sorted({*names, *known})]
 

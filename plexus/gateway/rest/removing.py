@@ -89,7 +89,6 @@ async def rename_source(caller: Asking, source_id: FromPath[str], data: JSONBody
     if new in await caller.known(None):
         raise HttpError(409, f"there is a source {new!r} already; choose another name, or delete that one first")
     await _move(caller, source_id, new)
-    await caller.note("source.rename", source_id, source_id=new)
     return await caller.source(new)
 
 
@@ -98,7 +97,6 @@ async def delete_source(caller: Asking, source_id: FromPath[str]) -> DeletedSour
     """Delete a source with its data, its runs and its commands. A device that goes on sending is a new source."""
     await caller.source(source_id)
     await _move(caller, source_id, None)
-    await caller.note("source.delete", source_id)
     return DeletedSource(source_id)
 
 
@@ -140,7 +138,7 @@ async def remove_data(
 
 async def _move(caller: Caller, source_id: str, new: str | None) -> None:
     try:
-        await moving.move(caller.core, caller.org, source_id, new)
+        await moving.move(caller.core, caller.org, source_id, new, caller.key.key_id)
     except ConfigurationError as exc:  # somebody else was quicker
         raise HttpError(409, str(exc)) from exc
 

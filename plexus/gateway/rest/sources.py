@@ -70,6 +70,7 @@ async def register_source(caller: Asking, data: JSONBody[NewSource]) -> Register
     kept = {"source_type": data.source_type, "device_type": data.device_type, "metadata": data.metadata}
     if not await caller.ask(caller.core.registry.register, caller.org, data.slug, jsontext.dumps(kept)):
         raise HttpError(409, f"the source {data.slug!r} is registered already")
+    await caller.note("source.register", data.slug)
     return RegisteredSource(data.slug, data.slug)
 
 

@@ -206,6 +206,8 @@ def _times(source: Reader, n: int) -> Ints:
     kind = source.byte()
     if kind == times.EVEN:
         first, step = source.sint(), source.sint()
+        if abs(step) >= SAFE:
+            raise _NotPlainError
         _check_times(*sorted((first, first + (n - 1) * step)))
         return np.arange(n, dtype=np.int64) * step + first
     if kind == times.STEPS:

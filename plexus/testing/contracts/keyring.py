@@ -133,6 +133,32 @@ class KeyringContract(Contract):
             assert _refusal(keyring, source_id="../etc") is not None
             assert keyring.list() == []
 
+    def test_a_key_may_end_by_itself(self) -> None:
+        with self.keyring() as keyring:
+            _text, never = keyring.create("acme", "rig", ["read"])
+            text, info = keyring.create("acme", "brief", ["read"], expires_ms=never.created_ms + 86_400_000.0)
+            assert (never.expires_ms, info.expires_ms) == (None, never.created_ms + 86_400_000.0)
+            assert keyring.find(text) == info
+
+    def test_an_end_lies_ahead(self) -> None:
+        with self.keyring() as keyring:
+            _text, info = keyring.create("acme", "rig", ["read"])
+            for expires_ms in (info.created_ms, 0.0, -1.0, float("nan"), float("inf")):
+                assert _refusal(keyring, expires_ms=expires_ms) is not None
+            assert keyring.list() == [info]
+
+    def test_keys_of_a_renamed_source_follow_and_no_others(self) -> None:
+        with self.keyring() as keyring:
+            wide, _info = keyring.create("acme", "all", ["read"])
+            own, _info = keyring.create("acme", "rig", ["read"], source_id="rig")
+            arm, _info = keyring.create("acme", "arm", ["read"], source_id="arm")
+            theirs, _info = keyring.create("other", "rig", ["read"], source_id="rig")
+            before = keyring.generation()
+            keyring.rename("acme", "rig", "oven")
+            found = [keyring.find(text) for text in (wide, own, arm, theirs)]
+            assert [info and info.source_id for info in found] == [None, "oven", "arm", "rig"]
+            assert keyring.generation() != before
+
     def test_the_generation_changes_with_every_change_and_only_then(self) -> None:
         with self.keyring() as keyring:
             seen = [keyring.generation()]
@@ -155,11 +181,12 @@ def _refusal(
     scopes: list[str] | None = None,
     source_id: str | None = None,
     secret: str | None = None,
+    expires_ms: float | None = None,
 ) -> str | None:
     """The text of the ConfigurationError that `create` raises, None if it raises none."""
     wanted = ["read"] if scopes is None else scopes
     try:
-        keyring.create(org, name, wanted, source_id=source_id, secret=secret)
+        keyring.create(org, name, wanted, source_id=source_id, secret=secret, expires_ms=expires_ms)
     except ConfigurationError as exc:
         return str(exc)
     return None

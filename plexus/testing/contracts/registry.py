@@ -7,9 +7,11 @@ from contextlib import contextmanager
 
 import attrs
 
+from plexus.domain.errors import ConfigurationError
+from plexus.domain.metricinfo import MetricInfo
 from plexus.domain.names import check_source_id, is_gateway_source_id
 from plexus.domain.run import Criterion, Run
-from plexus.ports.registry import Registry
+from plexus.ports.registry import Move, Registry
 from plexus.testing.contracts import Contract
 
 
@@ -115,6 +117,108 @@ class RegistryContract(Contract):
             registry.claim("acme", "arm", "")
             assert registry.registered("acme") == ["arm", "rig", "rig_2"]
 
+    def test_the_name_that_was_given_can_be_looked_up_without_a_trace(self) -> None:
+        with self.registry() as registry:
+            registry.claim("acme", "rig", "a")
+            registry.claim("acme", "rig", "b")
+            asked = [("acme", "rig", "b"), ("acme", "rig", "c"), ("acme", "arm", "a"), ("other", "rig", "b")]
+            assert [registry.given(*one) for one in asked] == ["rig_2", None, None, None]
+            assert registry.registered("acme") == ["rig", "rig_2"]
+            assert registry.registered("other") == []
+
+    def test_what_is_known_of_metrics_comes_back_by_name(self) -> None:
+        with self.registry() as registry:
+            volt = MetricInfo("u/v; DROP TABLE metrics", "V", "of the pack \u2708", 10.5, 12.0)
+            registry.put_metric("acme", "rig", volt)
+            registry.put_metric("acme", "rig", MetricInfo("a"))
+            registry.put_metric("other", "rig", MetricInfo("a", high=-1.0))
+            assert registry.metric_infos() == {
+                ("acme", "rig"): [MetricInfo("a"), volt],
+                ("other", "rig"): [MetricInfo("a", high=-1.0)],
+            }
+
+    def test_a_metric_put_again_replaces_the_first(self) -> None:
+        with self.registry() as registry:
+            registry.put_metric("acme", "rig", MetricInfo("a", "V", low=1.0))
+            registry.put_metric("acme", "rig", MetricInfo("a", high=2.0))
+            assert registry.metric_infos() == {("acme", "rig"): [MetricInfo("a", high=2.0)]}
+
+    def test_a_metric_is_forgotten_once(self) -> None:
+        with self.registry() as registry:
+            registry.put_metric("acme", "rig", MetricInfo("a"))
+            assert not registry.remove_metric("other", "rig", "a")
+            assert registry.remove_metric("acme", "rig", "a")
+            assert not registry.remove_metric("acme", "rig", "a")
+            assert registry.metric_infos() == {}
+
+    def test_a_renamed_source_takes_everything_with_it(self) -> None:
+        with self.known() as registry:
+            registry.begin_move(Move("acme", "rig", "oven"))
+            assert registry.registered("acme") == ["oven", "rig_2"]
+            assert registry.claim("acme", "rig", "a") == "oven"
+            assert registry.claim("acme", "oven", "b") == "oven_2"
+            assert _ids(registry.runs("acme", "oven", None)) == ["1"]
+            assert registry.runs("acme", "rig", None) == []
+            assert not registry.register("acme", "oven", "{}")
+            assert registry.metric_infos() == {("acme", "oven"): [MetricInfo("t")], ("other", "rig"): [MetricInfo("t")]}
+            assert registry.registered("other") == ["rig"]
+
+    def test_a_renamed_sources_name_is_free_for_another_install(self) -> None:
+        with self.known() as registry:
+            registry.begin_move(Move("acme", "rig", "oven"))
+            assert registry.claim("acme", "rig", "c") == "rig"
+
+    def test_a_source_that_nobody_claimed_is_known_by_its_new_name(self) -> None:
+        with self.registry() as registry:
+            registry.begin_move(Move("acme", "rig", "oven"))
+            assert registry.registered("acme") == ["oven"]
+            assert registry.claim("acme", "oven", "a") == "oven"
+
+    def test_of_a_deleted_source_nothing_is_left(self) -> None:
+        with self.known() as registry:
+            registry.begin_move(Move("acme", "rig", None))
+            assert registry.registered("acme") == ["rig_2"]
+            assert registry.given("acme", "rig", "a") is None
+            assert registry.claim("acme", "rig", "c") == "rig"
+            assert registry.runs("acme", None, None) == []
+            assert registry.metric_infos() == {("other", "rig"): [MetricInfo("t")]}
+            assert registry.registered("other") == ["rig"]
+
+    def test_a_move_is_noted_until_it_ends(self) -> None:
+        with self.known() as registry:
+            first, second = Move("acme", "rig_2", None), Move("acme", "rig", "oven")
+            registry.begin_move(first)
+            registry.begin_move(second)
+            assert list(registry.moves()) == [first, second]
+            registry.end_move(first)
+            assert list(registry.moves()) == [second]
+
+    def test_a_name_that_is_known_cannot_be_moved_to_and_nothing_is_changed(self) -> None:
+        with self.known() as registry:
+            assert not _begins(registry, Move("acme", "rig", "rig_2"))
+            assert registry.registered("acme") == ["rig", "rig_2"]
+            assert list(registry.moves()) == []
+            assert _begins(registry, Move("other", "rig", "rig_2"))
+
+    def test_a_source_that_is_moving_cannot_be_moved_again(self) -> None:
+        with self.known() as registry:
+            registry.begin_move(Move("acme", "rig", "oven"))
+            registry.claim("acme", "rig", "c")
+            assert not _begins(registry, Move("acme", "rig", None))
+            assert registry.registered("acme") == ["oven", "rig", "rig_2"]
+
+    @contextmanager
+    def known(self) -> Iterator[Registry]:
+        """A registry with a source that has something of everything, and one of its name in another organisation."""
+        with self.registry() as registry:
+            for org, installs in (("acme", "ab"), ("other", "z")):
+                for install in installs:
+                    registry.claim(org, "rig", install)
+                registry.put_metric(org, "rig", MetricInfo("t"))
+            registry.register("acme", "rig", '{"device_type":"oven"}')
+            registry.put_run("acme", Run("1", "1", "rig", "running", 1.0))
+            yield registry
+
     def test_a_run_comes_back_as_it_went_in(self) -> None:
         with self.registry() as registry:
             run = Run(
@@ -168,6 +272,14 @@ class RegistryContract(Contract):
             assert _ids(registry.runs("acme", "rig", None)) == ["2", "1"]
             assert _ids(registry.runs("acme", None, "running")) == ["3", "1"]
             assert _ids(registry.runs("acme", "rig", "running")) == ["1"]
+
+
+def _begins(registry: Registry, move: Move) -> bool:
+    try:
+        registry.begin_move(move)
+    except ConfigurationError:
+        return False
+    return True
 
 
 def _ids(runs: list[Run]) -> list[str]:

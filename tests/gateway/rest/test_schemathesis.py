@@ -23,9 +23,9 @@ EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES", "20")
 SEED = os.environ.get("SCHEMATHESIS_SEED", "4")
 
 # What no schema can say is that one part of a request must fit another: start lies before end, limit and tail exclude
-# each other, a run has a name or an id, and ends after its start; and a date-time of the schema may be one of the year
-# 1, which no nanosecond of 64 bits reaches. So these may answer 400 to what the schema allows; everything else is
-# checked of them too.
+# each other, a run has a name or an id, and ends after its start, low is not above high, a key's end lies ahead; and a
+# date-time of the schema may be one of the year 1, which no nanosecond of 64 bits reaches. So these may answer 400 to
+# what the schema allows; everything else is checked of them too.
 #
 # Where there is a window, `last` wins over `start` and `end`, which are not looked at then (the wire contract, and what
 # clients in the field rely on): something that is no time may stand there and the request is answered. What these
@@ -34,7 +34,7 @@ CONFIG = """
 [[operations]]
 include-operation-id = [
   "query_metrics", "list_events", "list_logs", "fleet_metrics", "export", "announce_run", "close_run",
-  "remove_data",
+  "remove_data", "put_metric", "create_key",
 ]
 checks.positive_data_acceptance.enabled = false
 
