@@ -13,6 +13,7 @@ others have their turn, and one unusual point costs only its neighbours the fast
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
@@ -133,7 +134,7 @@ def parse_body(body: bytes, arrival_ns: int, max_points: int = binaryframe.MAX_P
     return Ingest(plain.source_id, Decoded(columns), parse_batch_name(plain.batch))
 
 
-def reference_body(body: bytes, arrival_ns: int) -> Ingest:
+def reference_body(body: str | bytes, arrival_ns: int) -> Ingest:
     """The same by the reference decoder, for any body."""
     raw = jsontext.loads(body)
     if not isinstance(raw, dict):
@@ -151,33 +152,39 @@ def _seq(seq: float | None) -> int | None:
 
 
 def _large_frame(message: str | bytes, envelope: frames.Envelope, max_points: int) -> frames.Frame:
-    parts = _apart(message)
-    frame = frames.parse(message if parts is None else parts[0], envelope)
-    if parts is None or not isinstance(frame, frames.Telemetry):
-        return frame
-    decoded = _in_pieces(parts[1], envelope.source_id or None, envelope.arrival_ns, max_points)
+    around, points = _apart(message)
+    frame: frames.Frame | None = None
+    with contextlib.suppress(ProtocolError):
+        frame = frames.parse(around, envelope)
+    if not points or not isinstance(frame, frames.Telemetry):
+        return frames.parse(message, envelope)  # it has the last word on what else this is, or what is wrong first
+    decoded = _in_pieces(points, envelope.source_id or None, envelope.arrival_ns, max_points)
     return attrs.evolve(frame, decoded=decoded)
 
 
 def _large_body(body: bytes, arrival_ns: int, max_points: int) -> Ingest:
-    parts = _apart(body)
-    ingest = reference_body(body if parts is None else parts[0], arrival_ns)
-    if parts is None:
-        return ingest
-    return attrs.evolve(ingest, decoded=_in_pieces(parts[1], ingest.source_id, arrival_ns, max_points))
+    around, points = _apart(body)
+    ingest = None
+    with contextlib.suppress(ProtocolError):
+        ingest = reference_body(around, arrival_ns)
+    if not points or ingest is None:
+        return reference_body(body, arrival_ns)
+    return attrs.evolve(ingest, decoded=_in_pieces(points, ingest.source_id, arrival_ns, max_points))
 
 
-def _apart(message: str | bytes) -> tuple[bytes, list[msgspec.Raw]] | None:
-    """A message without its points, and each of them unread; None when it has no such form.
+def _apart(message: str | bytes) -> tuple[str | bytes, Sequence[msgspec.Raw]]:
+    """A message without its points, and each of them unread; all of it and none when it has no such form.
 
     What is left is for the reference decoder, so it finds all that is wrong around the points.
     """
     try:
-        plain = message.encode() if isinstance(message, str) else message
-        points = _large_decoder.decode(plain).points
-        return plain.replace(bytes(points), b"[]", 1), _raw_points_decoder.decode(points)
+        points = _large_decoder.decode(message).points
+        unread = _raw_points_decoder.decode(points)
+        if isinstance(message, str):
+            return message.replace(bytes(points).decode(), "[]", 1), unread
+        return message.replace(bytes(points), b"[]", 1), unread
     except _UNUSUAL:
-        return None
+        return message, ()
 
 
 def _in_pieces(points: Sequence[msgspec.Raw], source_id: str | None, arrival_ns: int, max_points: int) -> Decoded:
