@@ -29,17 +29,15 @@ from plexus.gateway.intake import RATE_LIMITED
 from plexus.ports.keyring import KeyInfo
 from plexus.ports.store import Receipt, Submission
 from plexus.protocol import frames
-from plexus.protocol.gateway import (
-    CLOSE_GOING_AWAY,
+from plexus.protocol.gateway import CLOSE_GOING_AWAY, GatewaySession, State
+from plexus.protocol.gatewayevents import (
     AuthRequested,
     BinaryReceived,
     CommandAnswered,
     FrameRefused,
     GatewayEvent,
-    GatewaySession,
     HeartbeatReceived,
     Settlement,
-    State,
     TelemetryReceived,
 )
 

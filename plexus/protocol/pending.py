@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import attrs
 
 from plexus.protocol.batch import BatchName
 from plexus.protocol.columns import PointFault
-
-if TYPE_CHECKING:
-    from plexus.protocol.gateway import Settlement
+from plexus.protocol.gatewayevents import Settlement
 
 
 @attrs.define

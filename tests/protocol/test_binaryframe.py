@@ -15,7 +15,8 @@ from plexus.protocol import binaryframe, columnar, extensions, frames, video
 from plexus.protocol.batch import Batch, BatchName, digest_of
 from plexus.protocol.block import Block
 from plexus.protocol.device import DeviceSession
-from plexus.protocol.gateway import BinaryReceived, FrameRefused, GatewaySession, TelemetryReceived
+from plexus.protocol.gateway import GatewaySession
+from plexus.protocol.gatewayevents import BinaryReceived, FrameRefused, TelemetryReceived
 from plexus.protocol.messages import Delivered, Forked, HttpAnswer, HttpRequest, Rewound
 from plexus.protocol.request import RequestSession
 from tests.support.pair import STREAM, ConnectionPair, batch_of, hello, opened

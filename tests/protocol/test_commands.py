@@ -14,7 +14,7 @@ from plexus.domain.command import CommandCall, CommandOutcome
 from plexus.protocol import frames
 from plexus.protocol.commandruns import FINAL
 from plexus.protocol.device import DeviceSession
-from plexus.protocol.gateway import CommandAnswered
+from plexus.protocol.gatewayevents import CommandAnswered
 from plexus.protocol.messages import CommandArrived, Notice
 from tests.support.pair import ConnectionPair, hello
 

@@ -16,12 +16,7 @@ from plexus.protocol.device import (
     WINDOW_POINTS,
     DeviceSession,
 )
-from plexus.protocol.gateway import (
-    BinaryReceived,
-    CommandAnswered,
-    HeartbeatReceived,
-    Settlement,
-)
+from plexus.protocol.gatewayevents import BinaryReceived, CommandAnswered, HeartbeatReceived, Settlement
 from plexus.protocol.messages import (
     CommandArrived,
     Delivered,

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from plexus.protocol import frames
 from plexus.protocol import gateway as gateway_end
-from plexus.protocol.gateway import (
-    FrameRefused,
-    Settlement,
-)
+from plexus.protocol.gatewayevents import FrameRefused, Settlement
 from plexus.protocol.messages import (
     ClockSampled,
     Delivered,

@@ -12,11 +12,8 @@ from plexus.protocol.device import (
     HEARTBEAT_S,
     DeviceSession,
 )
-from plexus.protocol.gateway import (
-    AUTH_TIMEOUT_S,
-    AuthRequested,
-    TelemetryReceived,
-)
+from plexus.protocol.gateway import AUTH_TIMEOUT_S
+from plexus.protocol.gatewayevents import AuthRequested, TelemetryReceived
 from plexus.protocol.messages import (
     AuthRefused,
     Ended,

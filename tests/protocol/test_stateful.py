@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from plexus.protocol.batch import Batch
 from plexus.protocol.device import State as DeviceState
 from plexus.protocol.frames import UNAVAILABLE
-from plexus.protocol.gateway import Settlement
+from plexus.protocol.gatewayevents import Settlement
 from plexus.protocol.messages import Delivered, Ended, Refused, Rewound
 from tests.support.pair import ConnectionPair, Shelf, batch_of
 

@@ -17,12 +17,8 @@ from plexus.domain.command import CommandCall
 from plexus.protocol import binaryframe
 from plexus.protocol.batch import Batch, digest_of
 from plexus.protocol.device import DeviceSession, Hello
-from plexus.protocol.gateway import (
-    GatewayEvent,
-    GatewaySession,
-    Settlement,
-    TelemetryReceived,
-)
+from plexus.protocol.gateway import GatewaySession
+from plexus.protocol.gatewayevents import GatewayEvent, Settlement, TelemetryReceived
 from plexus.protocol.ledger import Draft, StreamState
 from plexus.protocol.messages import DeviceEvent
 

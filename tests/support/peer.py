@@ -23,14 +23,8 @@ from plexus.domain.values import Value
 from plexus.protocol import binaryframe, extensions, frames, jsontext
 from plexus.protocol.batch import BatchName, parse_batch_name
 from plexus.protocol.columns import Decoded
-from plexus.protocol.gateway import (
-    AuthRequested,
-    BinaryReceived,
-    CommandAnswered,
-    GatewaySession,
-    Settlement,
-    TelemetryReceived,
-)
+from plexus.protocol.gateway import GatewaySession
+from plexus.protocol.gatewayevents import AuthRequested, BinaryReceived, CommandAnswered, Settlement, TelemetryReceived
 from plexus.protocol.ledger import Draft, StreamState
 from plexus.protocol.messages import HttpAnswer, HttpRequest
 from plexus.protocol.points import decode_points
