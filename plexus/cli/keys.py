@@ -7,7 +7,7 @@ import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from plexus.cli import output
 from plexus.cli.arguments import command
@@ -130,7 +130,7 @@ def _create_each(arguments: argparse.Namespace, source_ids: Sequence[str]) -> in
             text, info = desk.create(LOCAL, org, source_id, scopes, source_id=source_id, expires_ms=ends)
             # At once: a key that was made is never lost to what fails after it.
             if arguments.json:
-                output.json_line(_told(info) | {"key": text})
+                output.json_line(info.shown() | {"key": text})
             else:
                 output.line(f"{source_id} {text}")
     output.say(f"{len(source_ids)} keys, each for its own source only; they are shown this once")
@@ -154,7 +154,7 @@ def _list(arguments: argparse.Namespace) -> int:
         found = [info for info in keyring.list() if arguments.org in (None, info.org)]
     if arguments.json:
         for info in found:
-            output.json_line(_told(info) | {"revoked_ms": info.revoked_ms})
+            output.json_line(info.shown() | {"revoked_ms": info.revoked_ms})
         return 0
     headings = ("KEY ID", "NAME", "ORG", "SCOPES", "SOURCE", "MADE", "EXPIRES", "REVOKED")
     output.table(headings, [_row(info) for info in found])
@@ -221,22 +221,10 @@ def _show(made: tuple[str, KeyInfo], *, as_json: bool) -> None:
     """The key on stdout, alone or with what it is; what it may do for the person."""
     text, info = made
     if as_json:
-        output.json_line(_told(info) | {"key": text})
+        output.json_line(info.shown() | {"key": text})
     else:
         output.line(text)
     output.say(f"key {info.key_id} ({output.clean(info.name)}) may {_described(info)}; it is shown this once")
-
-
-def _told(info: KeyInfo) -> dict[str, Any]:
-    return {
-        "key_id": info.key_id,
-        "org": info.org,
-        "name": info.name,
-        "scopes": sorted(info.scopes),
-        "source_id": info.source_id,
-        "created_ms": info.created_ms,
-        "expires_ms": info.expires_ms,
-    }
 
 
 def _described(info: KeyInfo) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import attrs
 
@@ -67,6 +67,18 @@ class KeyInfo:
     def lives(self, now_ms: float) -> bool:
         """Whether it is neither revoked nor over."""
         return self.revoked_ms is None and (self.expires_ms is None or now_ms < self.expires_ms)
+
+    def shown(self) -> dict[str, Any]:
+        """What is said of a key that lives, to people and programs, as JSON has it; never its text."""
+        return {
+            "key_id": self.key_id,
+            "org": self.org,
+            "name": self.name,
+            "scopes": sorted(self.scopes),
+            "source_id": self.source_id,
+            "created_ms": self.created_ms,
+            "expires_ms": self.expires_ms,
+        }
 
     def allows(self, scope: str, source_id: str | None = None) -> bool:
         """Whether this key may do `scope` for `source_id`. Deny by default."""

@@ -183,5 +183,8 @@ def _nothing(*_: object) -> None:
 
 
 def test_a_store_that_does_not_flush_names_is_found_out(tmp_path: Path) -> None:
-    with mock.patch.object(output, "flush_folder", _nothing), pytest.raises(AssertionError, match="the power was cut"):
+    with (
+        mock.patch.object(output, "flush_directory", _nothing),
+        pytest.raises(AssertionError, match="the power was cut"),
+    ):
         judge_states(tmp_path, range(60), SEED)

@@ -245,24 +245,12 @@ def _orgs(caller: Caller) -> list[OrgItem]:
     ]
 
 
-def _fields(info: KeyInfo) -> dict[str, Any]:
-    return {
-        "key_id": info.key_id,
-        "org": info.org,
-        "name": info.name,
-        "scopes": sorted(info.scopes),
-        "source_id": info.source_id,
-        "created_ms": info.created_ms,
-        "expires_ms": info.expires_ms,
-    }
-
-
 def _item(caller: Caller, info: KeyInfo) -> KeyItem:
-    return KeyItem(**_fields(info), revoked_ms=info.revoked_ms, live=_desk(caller).live(info))
+    return KeyItem(**info.shown(), revoked_ms=info.revoked_ms, live=_desk(caller).live(info))
 
 
 def _made(text: str, info: KeyInfo) -> MadeKey:
-    return MadeKey(text, **_fields(info))
+    return MadeKey(text, **info.shown())
 
 
 def _entry(number: int, entry: AuditEntry) -> AuditItem:

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from plexus.adapters.privatefile import flush_directory, make_directory
 from plexus.adapters.store.embedded.files import layout
 from plexus.adapters.store.embedded.files.bridge import numbers
 from plexus.adapters.store.embedded.files.index import GROUP, KEY, Index, pack
@@ -78,7 +79,7 @@ class Output:
         flush(self._file)
         self._file.close()
         self._partial.replace(self._path)
-        flush_folder(self._path.parent)
+        flush_directory(self._path.parent)
         return size
 
     def abandon(self) -> None:
@@ -92,7 +93,7 @@ class Output:
         self._path.unlink(missing_ok=True)
 
     def _open(self, table: pa.Table) -> None:
-        make_folder(self._path.parent)
+        make_directory(self._path.parent)
         descriptor = os.open(self._partial, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
         self._file = os.fdopen(descriptor, "wb")
         spread = "value" in table.column_names and layout.differ(numbers(table.column("value")))
@@ -124,30 +125,10 @@ class Output:
                 self._columns.add(name)
 
 
-def make_folder(path: Path) -> None:
-    """Make a folder for its owner alone, with those above it, and see that a power cut leaves it."""
-    if path.is_dir():
-        return
-    make_folder(path.parent)
-    path.mkdir(mode=0o700, exist_ok=True)
-    flush_folder(path.parent)
-
-
 def flush(file: IO[bytes]) -> None:
     """See that a power cut leaves what was written."""
     file.flush()
     os.fsync(file.fileno())
-
-
-def flush_folder(path: Path) -> None:
-    """See that a power cut leaves the names in it, where the system can do that."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.contextmanager
