@@ -10,9 +10,9 @@ from typing import Any
 import attrs
 import pytest
 
-from plexus.adapters.store import memory
 from plexus.adapters.store.embedded import EmbeddedStore
 from plexus.adapters.store.memory import MemoryStore
+from plexus.adapters.store.memoryrows import Row
 from plexus.domain.errors import StoreError
 from plexus.domain.event import Event
 from plexus.domain.loss import merged
@@ -126,7 +126,7 @@ class SharesStreams(MemoryStore):
 class KeepsTheOrderOfArrival(MemoryStore):
     """Does not sort."""
 
-    def _ascending(self, org: str) -> list[memory._Row]:
+    def _ascending(self, org: str) -> list[Row]:
         self._check_open()
         return list(self._orgs[org].rows)
 
@@ -134,7 +134,7 @@ class KeepsTheOrderOfArrival(MemoryStore):
 class SortsEqualTimes(MemoryStore):
     """Sorts by value too."""
 
-    def _ascending(self, org: str) -> list[memory._Row]:
+    def _ascending(self, org: str) -> list[Row]:
         return sorted(super()._ascending(org), key=lambda row: (row.t_ns, repr(row.value)))
 
 
@@ -263,7 +263,7 @@ class AggregatesBooleans(MemoryStore):
         finally:
             self.lying = False
 
-    def _ascending(self, org: str) -> list[memory._Row]:
+    def _ascending(self, org: str) -> list[Row]:
         rows = super()._ascending(org)
         if not self.lying:
             return rows

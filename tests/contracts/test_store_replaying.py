@@ -96,6 +96,7 @@ class Patient(MemoryStore):
 
 
 IN_ORDER = "test_a_source_is_replayed_group_by_group_in_the_order_of_commit"
+REMOVED = "test_what_was_removed_is_not_replayed"
 NAMED = "test_a_replay_begins_with_the_group_that_is_named"
 NAME = "test_the_order_keeps_its_name"
 CUT = "test_a_replay_is_cut_between_groups"
@@ -108,7 +109,7 @@ NUMBER = "test_a_group_has_one_number_and_the_next_a_higher_one"
         (Numberless, {NUMBER, IN_ORDER, NAMED}),
         (Nameless, {NAME}),
         (Renamed, {NAME}),
-        (FromTheBeginning, {NAMED, CUT}),
+        (FromTheBeginning, {NAMED, CUT, REMOVED}),
         (OrgBlind, {IN_ORDER}),
         (SourceBlind, {IN_ORDER}),
         (Endless, {CUT}),

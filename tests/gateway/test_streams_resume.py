@@ -14,7 +14,7 @@ from plexus.adapters.store.embedded import EmbeddedStore
 from plexus.adapters.store.memory import MemoryStore
 from plexus.domain.errors import StoreError
 from plexus.gateway.streams import reading
-from plexus.ports.store import Store
+from plexus.ports.store import Selection, Store
 from tests.gateway.livewires import EVENTS, House, quiet, until
 
 
@@ -91,6 +91,27 @@ def test_a_reader_goes_on_right_after_its_cursor(store: Store, *, restarted: boo
         assert second.values == [2, 3, 4]
         assert second.frames[0]["type"] == "ready"
         assert second.frames[0]["resumed"] is True
+        await second.leave()
+
+    check(store, steps)
+
+
+def test_who_comes_back_is_not_told_what_was_removed_meanwhile(store: Store) -> None:
+    async def steps(house: House) -> None:
+        first = house.connect()
+        await quiet()
+        house.commit(1)
+        await quiet()
+        await first.leave()
+        house.commit(2)
+        await quiet()
+        store.remove("default", Selection(["rig-01"], ["m"]))
+        house.core.channels.let_go("default", "rig-01")
+        second = house.connect(f"cursor={first.cursor}")
+        await until(lambda: second.frames)
+        house.commit(3)
+        await until(lambda: second.values)
+        assert second.values == [3]
         await second.leave()
 
     check(store, steps)

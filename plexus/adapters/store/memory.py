@@ -5,22 +5,34 @@ Rows are kept in the order of commit, a list an organisation, and every question
 
 from __future__ import annotations
 
-import math
 import secrets
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import attrs
 
+from plexus.adapters.store.memoryrows import (
+    Row,
+    bucket_series,
+    copied,
+    grouped,
+    inside,
+    looked_at,
+    metric_of,
+    milliseconds,
+    rows_of,
+    selected,
+    time_of,
+    without,
+)
 from plexus.domain.errors import StoreError
 from plexus.domain.event import Event
 from plexus.domain.loss import Loss, merged
 from plexus.domain.series import BucketSeries, Series
-from plexus.domain.values import MAX_INT, MIN_INT, Value, is_number
+from plexus.domain.values import Value
 from plexus.ports.store import Head, Question, RawSeries, Receipt, Replayed, Selection, StreamInfo, Submission, Window
 from plexus.protocol.columns import Columns
 from plexus.protocol.ledger import Draft, StreamState
@@ -31,20 +43,9 @@ SCAN_POINTS = 50_000
 """Points in a part of a scan at most."""
 
 
-@attrs.frozen
-class _Row:
-    source_id: str
-    metric: str
-    t_ns: int
-    is_event: bool
-    value: Value
-    tags: Mapping[str, str]
-    run_id: str | None = None
-
-
 @attrs.define
 class _Organisation:
-    rows: list[_Row] = attrs.field(factory=list)
+    rows: list[Row] = attrs.field(factory=list)
     seen_ns: dict[str, int] = attrs.field(factory=dict)
     losses: dict[str, dict[str, Loss]] = attrs.field(factory=lambda: defaultdict(dict))
 
@@ -68,7 +69,7 @@ class MemoryStore:
             drafts: dict[tuple[str, str], Draft] = {}
             receipts = [self._judge(submission, drafts) for submission in group]
             stored = [item for item, receipt in zip(group, receipts, strict=True) if receipt.verdict == "store"]
-            rows = [(item, list(_rows(item))) for item in stored]
+            rows = [(item, list(rows_of(item))) for item in stored]
             for item, new in rows:
                 org = self._orgs[item.org]
                 org.rows.extend(new)
@@ -81,7 +82,7 @@ class MemoryStore:
                 if item.batch is not None and (item.org, item.batch.stream) in moved:
                     self._heard[item.org, item.batch.stream] = item.arrival_ns
             if stored:
-                self._groups.append([(item.org, _copied(item.columns)) for item in stored])
+                self._groups.append([(item.org, copied(item.columns)) for item in stored])
             return receipts
 
     def sources(self, org: str) -> Mapping[str, int]:
@@ -109,11 +110,11 @@ class MemoryStore:
         question: Question | None = None,
     ) -> RawSeries:
         """Raw values of the named metrics of one source."""
-        rows = _read(question, _inside(window, self._metrics(org, [source_id], metrics)))
-        rows = [row for _, same in groupby(rows, key=_time_of) for row in sorted(same, key=_metric_of)]
+        rows = looked_at(question, inside(window, self._metrics(org, [source_id], metrics)))
+        rows = [row for _, same in groupby(rows, key=time_of) for row in sorted(same, key=metric_of)]
         series = {
-            metric: Series([_ms(row.t_ns) for row in part], [row.value for row in part])
-            for metric, part in _grouped(rows[:limit], _metric_of).items()
+            metric: Series([milliseconds(row.t_ns) for row in part], [row.value for row in part])
+            for metric, part in grouped(rows[:limit], metric_of).items()
         }
         return RawSeries(series, truncated=len(rows) > limit)
 
@@ -128,12 +129,12 @@ class MemoryStore:
         question: Question | None = None,
     ) -> Mapping[str, Mapping[str, BucketSeries]]:
         """Aggregates by source and metric."""
-        rows = _read(question, _inside(window, self._metrics(org, source_ids, metrics)))
+        rows = looked_at(question, inside(window, self._metrics(org, source_ids, metrics)))
         return {
             source_id: {
-                metric: _bucket_series(part, bucket_ms) for metric, part in _grouped(of_source, _metric_of).items()
+                metric: bucket_series(part, bucket_ms) for metric, part in grouped(of_source, metric_of).items()
             }
-            for source_id, of_source in _grouped(rows, lambda row: row.source_id).items()
+            for source_id, of_source in grouped(rows, lambda row: row.source_id).items()
         }
 
     def events(
@@ -148,23 +149,23 @@ class MemoryStore:
         question: Question | None = None,
     ) -> list[Event]:
         """Events of one source, ascending in time."""
-        rows = _read(
+        rows = looked_at(
             question,
             (
                 row
-                for row in _inside(window, self._ascending(org))
+                for row in inside(window, self._ascending(org))
                 if row.is_event and row.source_id == source_id and name in (None, row.metric)
             ),
         )
         chosen = rows[max(0, len(rows) - limit) :] if newest else rows[:limit]
-        return [Event(row.metric, row.value, _ms(row.t_ns), row.tags, row.source_id) for row in chosen]
+        return [Event(row.metric, row.value, milliseconds(row.t_ns), row.tags, row.source_id) for row in chosen]
 
     def scan(self, org: str, selection: Selection, *, question: Question | None = None) -> Iterator[Columns]:
         """Metrics' points by source, metric and time."""
         rows = sorted(self._chosen(org, selection), key=lambda row: (row.source_id, row.metric))
         for start in range(0, len(rows), SCAN_POINTS):
             part = Columns()
-            for row in _read(question, rows[start : start + SCAN_POINTS]):
+            for row in looked_at(question, rows[start : start + SCAN_POINTS]):
                 tags = row.tags or None
                 part.add(
                     row.source_id, row.metric, row.t_ns, is_event=False, value=row.value, tags=tags, run_id=row.run_id
@@ -173,7 +174,7 @@ class MemoryStore:
 
     def count(self, org: str, selection: Selection, *, question: Question | None = None) -> int:
         """How many points `scan` gives."""
-        return len(_read(question, self._chosen(org, selection)))
+        return len(looked_at(question, self._chosen(org, selection)))
 
     def losses(self, org: str, source_id: str) -> Sequence[Loss]:
         """What the source's devices declared to have dropped."""
@@ -225,7 +226,11 @@ class MemoryStore:
             own = self._orgs[org]
             before = len(own.rows)
             had = {row.source_id for row in own.rows}
-            own.rows = [row for row in own.rows if not _selected(row, selection)]
+            own.rows = [row for row in own.rows if not selected(selection, row.source_id, row.metric, row.t_ns)]
+            self._groups = [
+                [(name, without(columns, selection) if name == org else columns) for name, columns in group]
+                for group in self._groups
+            ]
             for source_id in had - {row.source_id for row in own.rows}:
                 own.seen_ns.pop(source_id, None)
                 own.losses.pop(source_id, None)
@@ -270,17 +275,17 @@ class MemoryStore:
         stored = len(submission.columns) if verdict == "store" else 0
         return Receipt(verdict, stored, drafts[key].watermark, len(self._groups) + 1)
 
-    def _chosen(self, org: str, selection: Selection) -> Iterable[_Row]:
+    def _chosen(self, org: str, selection: Selection) -> Iterable[Row]:
         rows = self._metrics(org, selection.source_ids, selection.metrics)
-        return rows if selection.window is None else _inside(selection.window, rows)
+        return rows if selection.window is None else inside(selection.window, rows)
 
-    def _metrics(self, org: str, source_ids: Sequence[str] | None, metrics: Sequence[str] | None) -> Iterator[_Row]:
+    def _metrics(self, org: str, source_ids: Sequence[str] | None, metrics: Sequence[str] | None) -> Iterator[Row]:
         for row in self._ascending(org):
             named = metrics is None or row.metric in metrics
             if named and not row.is_event and (source_ids is None or row.source_id in source_ids):
                 yield row
 
-    def _ascending(self, org: str) -> list[_Row]:
+    def _ascending(self, org: str) -> list[Row]:
         """All rows of an organisation by time; the sort is stable, so equal times keep the order of commit."""
         with self._lock:
             self._check_open()
@@ -289,112 +294,3 @@ class MemoryStore:
     def _check_open(self) -> None:
         if self._closed:
             raise StoreError("the store is closed")
-
-
-def _rows(submission: Submission) -> Iterator[_Row]:
-    columns = submission.columns
-    for i, metric in enumerate(columns.metric):
-        try:
-            value = _copy(columns.value[i])
-        except TypeError as exc:
-            raise StoreError(
-                f"a point of source {columns.source_id[i]!r}, metric {metric!r}, cannot be kept: {exc}"
-            ) from exc
-        tags = dict(columns.tags[i] or {})
-        yield _Row(columns.source_id[i], metric, columns.t_ns[i], columns.is_event[i], value, tags, columns.run_id[i])
-
-
-def _copied(columns: Columns) -> Columns:
-    """Columns that are nobody else's; their values were copied before, so that they are known to be ones."""
-    return Columns(
-        source_id=list(columns.source_id),
-        metric=list(columns.metric),
-        t_ns=list(columns.t_ns),
-        is_event=list(columns.is_event),
-        value=[_copy(value) for value in columns.value],
-        tags=[None if tags is None else dict(tags) for tags in columns.tags],
-        run_id=list(columns.run_id),
-    )
-
-
-def _selected(row: _Row, selection: Selection) -> bool:
-    window = selection.window
-    return (
-        (selection.source_ids is None or row.source_id in selection.source_ids)
-        and (selection.metrics is None or row.metric in selection.metrics)
-        and (window is None or window.start_ns <= row.t_ns < window.end_ns)
-    )
-
-
-def _copy(value: Any) -> Any:
-    """A value as it is now; raises TypeError for one that no other store could keep. Null is one inside of others."""
-    if isinstance(value, dict):
-        return {key: _copy(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_copy(item) for item in value]
-    if value is None or isinstance(value, (bool, float, str)):
-        return value
-    if isinstance(value, int) and MIN_INT <= value <= MAX_INT:
-        return value
-    raise TypeError(f"{type(value).__name__} is no value, or does not fit 64 bits")
-
-
-def _read(question: Question | None, rows: Iterable[_Row]) -> list[_Row]:
-    """Rows that a question looks at, which its budget must allow."""
-    found = list(rows)
-    if question is not None:
-        question.read(len(found))
-    return found
-
-
-def _time_of(row: _Row) -> int:
-    return row.t_ns
-
-
-def _metric_of(row: _Row) -> str:
-    return row.metric
-
-
-def _ms(t_ns: int) -> float:
-    """Milliseconds; a division of two integers is rounded once, so that whole milliseconds stay whole."""
-    return t_ns / _NS_PER_MS
-
-
-def _inside(window: Window, rows: Iterable[_Row]) -> Iterator[_Row]:
-    return (row for row in rows if window.start_ns <= row.t_ns < window.end_ns)
-
-
-def _grouped(rows: Iterable[_Row], key: Callable[[_Row], str]) -> dict[str, list[_Row]]:
-    groups: dict[str, list[_Row]] = defaultdict(list)
-    for row in rows:
-        groups[key(row)].append(row)
-    return groups
-
-
-def _bucket_series(rows: Iterable[_Row], bucket_ms: int) -> BucketSeries:
-    buckets: dict[int, list[Value]] = defaultdict(list)
-    for row in rows:
-        buckets[row.t_ns // (bucket_ms * _NS_PER_MS)].append(row.value)
-    numbers = [_finite(values) for values in buckets.values()]
-    return BucketSeries(
-        timestamp_ms=[float(index * bucket_ms) for index in buckets],
-        min=[min(part, default=None) for part in numbers],
-        max=[max(part, default=None) for part in numbers],
-        avg=[_mean(part) for part in numbers],
-        count=[len(values) for values in buckets.values()],
-        last=[values[-1] for values in buckets.values()],
-        finite=[len(part) for part in numbers],
-    )
-
-
-def _finite(values: Iterable[Value]) -> list[float]:
-    numbers = [float(value) for value in values if is_number(value)]  # type: ignore[arg-type]
-    return [number for number in numbers if math.isfinite(number)]
-
-
-def _mean(numbers: Sequence[float]) -> float | None:
-    if not numbers:
-        return None
-    # Divided first, so that a sum of very large numbers does not leave the range of a float.
-    mean = math.fsum(number / len(numbers) for number in numbers)
-    return min(max(mean, min(numbers)), max(numbers))

@@ -133,6 +133,7 @@ async def remove_data(
     await caller.note("data.remove", source_id, points=points, **told)
     removed = await caller.ask(caller.core.store.remove, caller.org, selection)
     caller.core.judgements.forget(caller.org)
+    caller.core.channels.let_go(caller.org, source_id)
     return Removal(removed, dry_run=False)
 
 

@@ -229,6 +229,12 @@ class Channels:
         if not channel.users and self._open.get(name) is channel:
             self._leaving[name] = asyncio.get_running_loop().call_later(self._keep_s, self._forget, name)
 
+    def let_go(self, org: str, source_id: str) -> None:
+        """Some of a source's points were removed: keep none of them here, so that who comes back asks the store."""
+        channel = self._open.get((org, source_id))
+        if channel is not None:
+            channel.shrink(0)
+
     async def replay(self, org: str, source_id: str, first: int) -> Replay | None:
         """A stretch of a source's commits from number `first` on, from the store; None when they are not kept so long.
 
