@@ -75,7 +75,7 @@ $(VENV)/.dev: $(VENV)/bin/python pyproject.toml requirements/dev.lock
 # Chooses every version anew; `make lock ARGS="--upgrade-package httpx"` one.
 lock: $(VENV)/.dev
 	$(LOCK) --extra gateway --group build -o requirements/gateway.lock $(ARGS)
-	$(LOCK) --extra gateway --extra speed --extra video --extra dev --group build -o requirements/dev.lock $(ARGS)
+	$(LOCK) --extra gateway --extra speed --extra video --extra async --extra tables --extra notebook --extra mcap --extra dev --group build -o requirements/dev.lock $(ARGS)
 
 # Asks the advisory database of the package index about every locked version; needs to reach it.
 audit: $(VENV)/.dev
