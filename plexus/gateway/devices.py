@@ -16,15 +16,14 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-import attrs
-
 from plexus.domain.command import CommandCall
-from plexus.domain.errors import ProtocolError, StoreError
+from plexus.domain.errors import StoreError
 from plexus.domain.source import ClockReport
-from plexus.gateway import admission, decoding, logs
+from plexus.gateway import admission, logs
 from plexus.gateway.asgi import Receive, Scope, Send
 from plexus.gateway.commands import Order
 from plexus.gateway.core import SHUTTING_DOWN, Core
+from plexus.gateway.devicedecoding import TelemetryDecoder
 from plexus.gateway.intake import RATE_LIMITED
 from plexus.ports.keyring import KeyInfo
 from plexus.ports.store import Receipt, Submission
@@ -48,6 +47,10 @@ LARGER_MESSAGES = "plexus.larger_messages"
 WRITE_AT_ONCE = "plexus.write_at_once"
 """Another one: a function that takes a text message and sends it, or returns False when the peer is behind. An answer
 then costs no turn of the event loop."""
+
+TAKE_AT_ONCE = "plexus.take_at_once"
+"""And one to be called with a function that is given each message first: it takes it, or returns False to have it come
+by `receive`. Telemetry then wakes no task."""
 
 ASIDE_OVER = 256 * 1024
 """Bytes of a message from which on it is decoded in a thread, so that no other connection waits for it."""
@@ -82,7 +85,8 @@ class DeviceSocket:
         self._scope = scope
         self._receive = receive
         self._send = send
-        self._session = GatewaySession(core.monotonic(), self._decode)
+        self._decoder = TelemetryDecoder(core)
+        self._session = GatewaySession(core.monotonic(), self._decoder)
         self._source_id = ""
         self._outbox: deque[str] = deque()
         self._orders: deque[Order] = deque()
@@ -90,7 +94,7 @@ class DeviceSocket:
         self._writing = False
         self._unsettled_points = 0
         self._arrival_ns = 0
-        self._aside: tuple[str | bytes, frames.Frame | ProtocolError] | None = None
+        self._listening = False
         self._rate = core.intake.connection()
         self._ahead_until = 0.0
         self._wake = asyncio.Event()
@@ -143,25 +147,46 @@ class DeviceSocket:
 
     # --- the reader ------------------------------------------------------------------------------------------
 
+    def take(self, payload: str | bytes) -> bool:
+        """Take telemetry while the reader has nothing to do but wait for it; whether it was taken."""
+        if not self._listening or self._leaving or self._must_wait() or len(payload) > ASIDE_OVER:
+            return False
+        self._arrival_ns = self._core.wall_ns()
+        if not self._decoder.is_telemetry(payload, frames.Envelope(self._source_id, self._arrival_ns)):
+            return False
+        self._session.receive(payload, self._core.monotonic(), self._arrival_ns)
+        for event in self._session.take_events():
+            self._on_telemetry(event)
+        self._flush()
+        return True
+
     async def _read(self) -> None:
         while self._session.state is not State.CLOSED:
-            if not self._room.is_set() or not self._core.committer.has_room or self._ahead_until:
+            if self._must_wait():
                 await self._wait_for_room()
+            self._listening = self._session.state is State.READY
             message = await self._receive()
+            self._listening = False
             if message["type"] == "websocket.disconnect":
                 return
             if message["type"] != "websocket.receive" or self._leaving:
                 continue
             text = message.get("text")
             payload: str | bytes = message["bytes"] if text is None else text
+            if self._must_wait():  # since the reader began to listen: what was taken meanwhile filled the room
+                await self._wait_for_room()
             self._arrival_ns = self._core.wall_ns()
-            if len(payload) > ASIDE_OVER:
-                await self._decode_aside(payload)
+            if len(payload) > ASIDE_OVER and self._session.state is State.READY:
+                # Meanwhile this socket is not read, so it keeps its turn.
+                await self._decoder.aside(payload, frames.Envelope(self._source_id, self._arrival_ns))
             self._session.receive(payload, self._core.monotonic(), self._arrival_ns)
             while events := self._session.take_events():  # letting a device in brings out what it sent meanwhile
                 for event in events:
                     await self._on(event)
             self._flush()
+
+    def _must_wait(self) -> bool:
+        return not self._room.is_set() or not self._core.committer.has_room or bool(self._ahead_until)
 
     async def _wait_for_room(self) -> None:
         await self._room.wait()
@@ -172,12 +197,10 @@ class DeviceSocket:
         self._ahead_until = 0.0
 
     async def _on(self, event: GatewayEvent) -> None:
-        if isinstance(event, TelemetryReceived):
-            self._store(event)
+        if isinstance(event, TelemetryReceived | FrameRefused):
+            self._on_telemetry(event)
         elif isinstance(event, AuthRequested):
             await self._authenticate(event.auth)
-        elif isinstance(event, FrameRefused):
-            self._core.meters.reject("malformed")
         elif isinstance(event, HeartbeatReceived):
             self._beaten(event)
         elif isinstance(event, CommandAnswered):
@@ -187,6 +210,12 @@ class DeviceSocket:
             self._core.video.take_binary(self._org, self._source_id, event.payload)
         elif isinstance(event, frames.VideoText):
             self._core.video.take_text(self._org, self._source_id, event.fields, self._arrival_ns // 1_000_000)
+
+    def _on_telemetry(self, event: GatewayEvent) -> None:
+        if isinstance(event, TelemetryReceived):
+            self._store(event)
+        elif isinstance(event, FrameRefused):
+            self._core.meters.reject("malformed")
 
     def _beaten(self, event: HeartbeatReceived) -> None:
         self._core.presence.met(self._org, self._source_id)
@@ -205,6 +234,7 @@ class DeviceSocket:
             self._session.refuse(decision.code, decision.detail, decision.close_code)
             return
         self._key, self._source_id = decision.key, decision.source_id
+        self._decoder.key = decision.key
         self._session.accept(
             self._source_id,
             round(self._core.wall_ns() / 1_000_000, 3),
@@ -214,6 +244,9 @@ class DeviceSocket:
         enlarge = self._scope.get("extensions", {}).get(LARGER_MESSAGES)
         if enlarge is not None:
             enlarge(self._core.limits.message_bytes)
+        offer = self._scope.get("extensions", {}).get(TAKE_AT_ONCE)
+        if offer is not None:
+            offer(self.take)
         self._core.presence.opened(self._org, self._source_id)
         described = () if auth.protocol else auth.commands
         self._core.devices.joined(self._org, self._source_id, self, self._session.declared, described)
@@ -222,36 +255,6 @@ class DeviceSocket:
         logger.info("device %s connected (%s %s)", self._source_id, auth.platform, auth.agent_version)
 
     # --- telemetry -------------------------------------------------------------------------------------------
-
-    def _decode(self, message: str | bytes, envelope: frames.Envelope) -> frames.Frame:
-        aside, self._aside = self._aside, None
-        if aside is None or aside[0] is not message:
-            frame = self._parse(message, envelope)
-        elif isinstance(aside[1], ProtocolError):
-            raise aside[1]
-        else:
-            frame = aside[1]
-        if not isinstance(frame, frames.Telemetry) or self._key is None:
-            return frame
-        decoded = self._core.intake.admit(self._key, frame.decoded)
-        return frame if decoded is frame.decoded else attrs.evolve(frame, decoded=decoded)
-
-    def _parse(self, message: str | bytes, envelope: frames.Envelope) -> frames.Frame:
-        limit = self._core.limits.message_points
-        frame = decoding.parse(message, envelope, limit)
-        if isinstance(frame, frames.Telemetry) and frame.decoded.total > limit:
-            raise ProtocolError(f"points must be at most {limit} a message", field="points")
-        return frame
-
-    async def _decode_aside(self, message: str | bytes) -> None:
-        """Decode a large message in a thread; meanwhile this socket is not read, so it keeps its turn."""
-        if self._session.state is not State.READY:
-            return
-        envelope = frames.Envelope(self._source_id, self._arrival_ns)
-        try:
-            self._aside = message, await asyncio.to_thread(self._parse, message, envelope)
-        except ProtocolError as exc:
-            self._aside = message, exc
 
     def _store(self, event: TelemetryReceived) -> None:
         columns = event.decoded.columns

@@ -25,7 +25,7 @@ from websockets.http11 import Request
 
 from plexus.gateway.asgi import ASGIApp
 from plexus.gateway.core import Limits, Sockets
-from plexus.gateway.devices import LARGER_MESSAGES, WRITE_AT_ONCE
+from plexus.gateway.devices import LARGER_MESSAGES, TAKE_AT_ONCE, WRITE_AT_ONCE
 from plexus.gateway.listening import BACKLOG
 from plexus.gateway.streams.writing import PREPARED_FRAMES
 
@@ -139,6 +139,7 @@ class _SocketProtocol(WebSocketsSansIOProtocol):
         # A log that says everything would write out frames, and with them keys.
         self.conn.debug = False
         self.close_timeout = LINGER_S
+        self._take: Callable[[str | bytes], bool] | None = None
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
@@ -148,6 +149,13 @@ class _SocketProtocol(WebSocketsSansIOProtocol):
             offered[LARGER_MESSAGES] = self._larger_messages
             offered[PREPARED_FRAMES] = self
             offered[WRITE_AT_ONCE] = self._write_at_once
+            offered[TAKE_AT_ONCE] = self._let_take
+
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+            # Refused, which is an end of the handshake too; uvicorn logs an error about each else.
+            self.handshake_complete = True
 
     def handle_cont(self, event: Frame) -> None:
         config = cast("_Config", self.config)
@@ -159,6 +167,26 @@ class _SocketProtocol(WebSocketsSansIOProtocol):
         self.frames = []
         self.conn.fail(1009, f"a message may have {config.limits.message_fragments} fragments")
         self.handle_parser_exception()
+
+    def send_receive_event_to_app(self) -> None:
+        """Hand a message on: at once where the handler takes it, in its turn where not or where others wait already."""
+        if self._take is None or self.read_paused or self.close_sent or len(self.frames) != 1:
+            super().send_receive_event_to_app()
+            return
+        message: str | bytes = self.frames[0]
+        if self.curr_msg_data_type == "text":
+            try:
+                message = self.frames[0].decode()
+            except UnicodeDecodeError:
+                super().send_receive_event_to_app()
+                return
+        if self._take(message):
+            self.frames = []
+        else:
+            super().send_receive_event_to_app()
+
+    def _let_take(self, take: Callable[[str | bytes], bool]) -> None:
+        self._take = take
 
     def _write_at_once(self, text: str) -> bool:
         if self.close_sent or self.disconnected or not self.writable.is_set():

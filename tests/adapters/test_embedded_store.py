@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 import plexus
-from plexus.adapters.store.embedded import EmbeddedStore, hot, newest, record, streams
+from plexus.adapters.store.embedded import EmbeddedStore, arrow, hot, newest, record, streams
 from plexus.adapters.store.embedded import store as store_module
 from plexus.adapters.store.memory import MemoryStore
 from plexus.domain.errors import StoreError
@@ -44,7 +44,8 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """Limits so low that queue, row groups and streams overflow with a handful of points."""
     monkeypatch.setattr(store_module, "Newest", functools.partial(newest.Newest, max_queued=4, max_fresh=2))
     monkeypatch.setattr(store_module, "Streams", functools.partial(streams.Streams, max_in_memory=2))
-    monkeypatch.setattr(newest, "MAX_BATCHES", 1)
+    monkeypatch.setattr(arrow, "MAX_BATCHES", 1)
+    monkeypatch.setattr(arrow, "LARGE_BATCH", 3)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from plexus.adapters.store.embedded import EmbeddedStore, hot, newest
+from plexus.adapters.store.embedded import EmbeddedStore, hot
 from plexus.domain.errors import StoreError
 from plexus.ports.store import Receipt, Submission
 from plexus.testing.contracts.store.suite import named, raw_of, submission, values_of
@@ -118,18 +118,31 @@ def test_a_value_that_cannot_be_kept_is_named(store: EmbeddedStore) -> None:
         store.commit(group)
 
 
-def test_a_commit_stands_when_the_points_cannot_be_shown_yet(
+def test_a_commit_stands_when_there_is_no_memory_for_another_segment(
     store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def refuse(_segment: object) -> None:
+    def refuse(_tables: object, _number: int) -> None:
         raise StoreError("out of memory")
 
     store._newest._max_queued = 0
     with monkeypatch.context() as patch:
-        patch.setattr(newest, "MAX_BATCHES", 0)
-        patch.setattr(hot.Segment, "feed", refuse)
+        patch.setattr(hot.HotTables, "open", refuse)
         assert store.commit(second())[0] == Receipt("store", 1, 2)
         assert "out of memory" in caplog.text
+        with pytest.raises(StoreError, match="out of memory"):
+            store.latest("acme", "rig-02")
+    assert values_of(store, "rpm") == [1, 2]
+
+
+def test_a_commit_stands_when_the_points_cannot_be_shown_yet(
+    store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_segment: object) -> None:
+        raise StoreError("out of memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(hot.Segment, "feed", refuse)
+        assert store.commit(second())[0] == Receipt("store", 1, 2)
         with pytest.raises(StoreError, match="out of memory"):
             values_of(store, "rpm")
         assert store.latest("acme", "rig-02")["rpm"][1] == 3

@@ -14,8 +14,9 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from plexus.adapters.store.embedded import EmbeddedStore, newest, record, streams
+from plexus.adapters.store.embedded import EmbeddedStore, arrow, newest, record, streams
 from plexus.adapters.store.embedded import store as store_module
+from plexus.adapters.store.embedded.files import parting
 from plexus.adapters.store.embedded.inside import Upkeep
 from plexus.adapters.store.memory import MemoryStore
 from plexus.domain.errors import StoreError
@@ -88,13 +89,18 @@ class _Failing:
 
 
 class TwoStores(RuleBasedStateMachine):
+    few_days, worth_a_file = parting.FEW_DAYS, parting.WORTH_A_FILE
+
     @initialize()
     def start(self) -> None:
         self.patches: list[Any] = [
             mock.patch.object(store_module, "Newest", functools.partial(newest.Newest, max_queued=9, max_fresh=4)),
             mock.patch.object(store_module, "Streams", functools.partial(streams.Streams, max_in_memory=2)),
-            mock.patch.object(newest, "MAX_BATCHES", 2),
+            mock.patch.object(arrow, "MAX_BATCHES", 2),
+            mock.patch.object(arrow, "LARGE_BATCH", 5),
             mock.patch.object(record, "LARGE", 3),
+            mock.patch.object(parting, "FEW_DAYS", self.few_days),
+            mock.patch.object(parting, "WORTH_A_FILE", self.worth_a_file),
         ]
         for patch in self.patches:
             patch.start()
@@ -240,8 +246,15 @@ class TwoStores(RuleBasedStateMachine):
                     assert repr(sorted(mine.items())) == repr(sorted(model.items()))
 
 
+class TwoStoresOfScatteredPoints(TwoStores):
+    """Three days are many, and a day of one or two points has no file of its own until it has more."""
+
+    few_days, worth_a_file = 1, 3
+
+
+TestTwoStoresOfScatteredPoints = TwoStoresOfScatteredPoints.TestCase
 TestTwoStores = TwoStores.TestCase
-TestTwoStores.settings = settings(
+TestTwoStores.settings = TestTwoStoresOfScatteredPoints.settings = settings(
     max_examples=14,
     stateful_step_count=25,
     deadline=None,

@@ -37,6 +37,12 @@ Extra = tuple[str, Union[str, None]]
 
 MAX_NUMBER = 2**31 - 1
 
+MAX_BATCHES = 2_048
+"""Pieces in which rows wait; of more, the small ones are put together."""
+
+LARGE_BATCH = 65_536
+"""Rows from which on a piece is not copied again."""
+
 
 class Numbers:
     """Where the extras of all segments of one store get their numbers, so that no two mean different things.
@@ -91,9 +97,22 @@ class Rows:
                     self.points.append(_points(part, self.extras))
                 self.count += len(part)
 
+    def gather(self) -> None:
+        """Put the small batches together when they are many: each takes some kilobytes, however small it is."""
+        if len(self.points) > MAX_BATCHES:
+            self.points = _gathered(self.points, POINTS)
+        if len(self.events) > MAX_BATCHES:
+            self.events = _gathered(self.events, EVENTS)
+
     def clear(self) -> None:
         """They are elsewhere now; their extras stay."""
         self.points, self.events, self.count = [], [], 0
+
+
+def _gathered(batches: list[pa.RecordBatch], schema: pa.Schema) -> list[pa.RecordBatch]:
+    """The same rows in few batches: those that are large already, which are the first ones, stay as they are."""
+    large = next((at for at, batch in enumerate(batches) if batch.num_rows < LARGE_BATCH), len(batches))
+    return batches[:large] + pa.Table.from_batches(batches[large:], schema).combine_chunks().to_batches()
 
 
 @attrs.frozen
@@ -146,9 +165,22 @@ def _extras_of(part: Part, extras: Extras) -> Any:
         return list(map(extras.number, tags or repeat(None, count), run_ids))
     if tags is None:
         return [extras.number(None, run_ids)] * count
-    none = extras.number(None, run_ids)
-    number = extras.number
-    return [none if pairs is None else number(pairs, run_ids) for pairs in tags]
+    # Points that have the same tags mostly share the object, which is alive for as long as its column is.
+    none, known = extras.number(None, run_ids), _ByIdentity(extras, run_ids)
+    return [none if pairs is None else known.get(id(pairs)) or known.learn(pairs) for pairs in tags]
+
+
+class _ByIdentity(dict[int, int]):
+    """The numbers of one column's tags, all with one run id, by the identity of their objects."""
+
+    def __init__(self, extras: Extras, run_id: str | None) -> None:
+        super().__init__()
+        self._extras, self._run_id = extras, run_id
+
+    def learn(self, tags: Mapping[str, str]) -> int:
+        """The number of tags that were not met before."""
+        number = self[id(tags)] = self._extras.number(tags, self._run_id)
+        return number
 
 
 # `pa.array` takes lists too, at twice the time, and imports pandas for it where there is one.

@@ -8,8 +8,8 @@ the same rows again on top of what was loaded gives the same ids again.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
-from operator import getitem
+from collections.abc import Iterable, Mapping, Sequence
+from operator import getitem, itemgetter
 from typing import Any
 
 import attrs
@@ -339,6 +339,9 @@ def _chosen(table: _Sources, block: Block, flags: list[bool], *, is_event: bool)
     return ListPart(is_event, series, column(block.t_ns), column(block.value), tags, run_ids)
 
 
-def _ids(sources: _Sources, source_id: list[str] | str, metric: Iterable[str]) -> list[int]:
-    names = itertools.repeat(sources[source_id]) if isinstance(source_id, str) else map(sources.__getitem__, source_id)
-    return list(map(getitem, names, metric))
+def _ids(sources: _Sources, source_id: list[str] | str, metric: Sequence[str]) -> list[int]:
+    if isinstance(source_id, str):
+        names = sources[source_id]
+        # One call for all of them; with a single name it would return the id itself.
+        return list(itemgetter(*metric)(names)) if len(metric) > 1 else [names[name] for name in metric]
+    return list(map(getitem, map(sources.__getitem__, source_id), metric))

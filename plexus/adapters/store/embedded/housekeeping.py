@@ -34,6 +34,7 @@ class Housekeeping:
         self._checked: int | None = None
         self._not_before: int | None = None
         self._failure = ""
+        self._pace = _Pace()
         self._progress = threading.Condition()
         self._tended = False
         self._closed = False
@@ -44,7 +45,7 @@ class Housekeeping:
             if self._closed:
                 raise StoreError("the store is closed")
             self._tended = True
-            if self._waits(now_ns):
+            if self._waits(now_ns) or self._bursts(now_ns):
                 return False
             try:
                 return self._step(now_ns)
@@ -157,11 +158,36 @@ class Housekeeping:
         # A clock that was put back must not make it wait for longer than a pause.
         return before is not None and now_ns < before <= now_ns + self._inside.upkeep.retry_ns
 
+    def _bursts(self, now_ns: int) -> bool:
+        """Whether so much comes in just now that what can wait does."""
+        newest, upkeep = self._inside.newest, self._inside.upkeep
+        rate = self._pace.at(now_ns, newest.added)
+        return rate > upkeep.burst_points_s and newest.unsealed < upkeep.patient_points
+
     def _say(self, failure: str) -> None:
         """Once, and not at every try: files have another name each time."""
         if not self._failure:
             _log.error("%s", failure)
         self._failure = failure
+
+
+class _Pace:
+    """How many points a second are added, as it was over the last while that is long enough to tell."""
+
+    LEAST_NS = 50_000_000
+
+    def __init__(self) -> None:
+        self._mark: tuple[int, int] | None = None
+        self._rate = 0.0
+
+    def at(self, now_ns: int, added: int) -> float:
+        """Points a second, given how many there are by now."""
+        since, before = self._mark or (now_ns, added)
+        if self._mark is None or now_ns < since:
+            self._mark, self._rate = (now_ns, added), 0.0
+        elif now_ns - since >= self.LEAST_NS:
+            self._mark, self._rate = (now_ns, added), (added - before) * 1e9 / (now_ns - since)
+        return self._rate
 
 
 def _finish(work: Work) -> None:

@@ -27,6 +27,8 @@ class Upkeep:
         stretch_points: points that are sealed together.
         seal_after_ns: points are sealed when they are older than this, though there are fewer.
         absorb_points: points that may wait in the queue before they are taken from it in the background.
+        burst_points_s: points a second from which on sealing and merging wait, so that a burst has the machine.
+        patient_points: unsealed points from which on they wait no longer.
         full_points: unsealed points from which on a commit lets sealing go before it, for `full_wait_s`.
         merge_points: no file becomes larger than this by merging.
         merge_files: small files of a day that are merged while the day is not over.
@@ -40,6 +42,8 @@ class Upkeep:
     stretch_points: int = STRETCH_POINTS
     seal_after_ns: int = 600 * 10**9
     absorb_points: int = 50_000
+    burst_points_s: int = 200_000
+    patient_points: int = 3_000_000
     full_points: int = 8_000_000
     full_wait_s: float = 0.04
     merge_points: int = 10_000_000

@@ -30,17 +30,15 @@ from plexus.adapters.store.embedded.renaming import in_item, renamed
 from plexus.adapters.store.embedded.shelf import Shelf
 from plexus.domain.errors import StoreError
 
-MAX_QUEUED = 1_000_000
-"""Points; the next question spends up to half a second on them."""
+MAX_QUEUED = 50_000
+"""Points; the next question spends some 10 ms on them."""
 
-MAX_FRESH = 100_000
-"""Points of the queue that are held as columns, ready to use, at 150 bytes each."""
+MAX_FRESH = 150_000
+"""Points of the queue that are held as columns, ready to use, at 150 bytes each: more than wait, but for the time in
+which somebody looks for long. What has to be read again from its bytes costs twice as much."""
 
 STRETCH_POINTS = 1_000_000
 """Points that are sealed together: 50 MB in the hot tables, and 10 MB in the journal."""
-
-MAX_BATCHES = 256
-"""Pieces in which rows may wait beside the hot tables: each takes some kilobytes, however small it is."""
 
 _log = logging.getLogger(__name__)
 
@@ -106,6 +104,11 @@ class Newest:
         # Over what a question looks at: catalogue, stretches, files and the queue's old end.
         self._looking = threading.RLock()
         self._closed = False
+
+    @property
+    def added(self) -> int:
+        """Points that were ever added."""
+        return self._added
 
     @property
     def queued(self) -> int:
@@ -247,9 +250,7 @@ class Newest:
             stretch.points += queued.points
             self._absorbed += queued.points
             stretch.closed = stretch.points >= self._stretch_points
-            rows = stretch.segment.rows
-            if len(rows.points) + len(rows.events) > MAX_BATCHES:
-                self._feed(stretch)
+            stretch.segment.rows.gather()
 
     def _growing(self) -> Stretch:
         if not self._stretches or self._stretches[-1].closed:
