@@ -23,6 +23,8 @@ import pyarrow as pa
 
 from bench.figures import RUNS, median, table
 from bench.house import House, gateway
+from bench.neighbours import Influx
+from bench.neighbours.questions import InfluxAsker, fill, settle
 from plexus.adapters.store.embedded import files as history
 from plexus.adapters.store.embedded.arrow import POINTS
 from plexus.adapters.store.embedded.catalogue import SeriesRow
@@ -38,6 +40,8 @@ DAY_MS, HOUR_MS, MINUTE_MS = 86_400_000, 3_600_000, 60_000
 NS_PER_MS = 1_000_000
 END_MS = 20_600 * DAY_MS
 """The end of the points: a midnight in 2026."""
+
+HEADINGS = ["question, over HTTP", "ms", "the first one, from cold files, ms"]
 
 WARM = 1
 """Questions of a kind that are asked before those that count."""
@@ -86,10 +90,31 @@ LARGE = Plan("200 M points: 1,000 sources, 20 metrics, 30 days", 1_000, 20, 30 *
 
 def run(house: House, folder: Path, runs: int = RUNS) -> str:  # noqa: ARG001 - it starts its own, on data of its own
     """Measure and return Markdown tables."""
-    return "\n\n".join(
+    small, large = (
         _measured(plan, questions, folder / f"history-{number}", runs)
         for number, (plan, questions) in enumerate(((SMALL, _small), (LARGE, _large)))
     )
+    return "\n\n".join((small, _beside(folder / "influx", runs), large))
+
+
+def _beside(folder: Path, runs: int) -> str:
+    """The questions of the small plan put to InfluxDB."""
+    noon = END_MS - HOUR_MS
+    with Influx(folder) as influx:
+        fill(influx, SMALL, parts(SMALL))
+        settle(folder)
+        asker = InfluxAsker(SMALL, influx)
+        rows = [
+            _row(asker, "raw, 60 s of one series", lambda: asker.raw(noon, noon + MINUTE_MS), runs),
+            _row(
+                asker,
+                "one series, 1 h in buckets of 1 m",
+                lambda: asker.buckets(noon - 12_345, noon + HOUR_MS - 12_345),
+                runs,
+            ),
+            _row(asker, "latest values of one source", asker.latest, runs),
+        ]
+    return f"**{influx.name}, the same 20 M points.**\n\n" + table(HEADINGS, rows)
 
 
 def build(plan: Plan, data: Path) -> float:
@@ -99,16 +124,13 @@ def build(plan: Plan, data: Path) -> float:
     try:
         manifest = Manifest(journal)
         names = {series: plan.name_of(series) for series in range(1, plan.series + 1)}
-        noise = np.random.default_rng(1).normal(0, 0.05, 1_000_003)
-        turns = max(1, Upkeep().merge_points // plan.series)
         size = 0
-        for seq, first in enumerate(range(0, plan.points, turns), 1):
-            points = _points(plan, noise, first, min(plan.points, first + turns))
+        for seq, points in enumerate(parts(plan), 1):
             empty = points.slice(0, 0)
             made = history.write(data / FOLDER, points, empty, names, extras={}, first_seq=seq, last_seq=seq)
             manifest.change(Change(into=made, cut=seq))
             size += sum(file.bytes for file in made)
-        for _ in manifest.keep_series(_known(plan, noise), plan.series + 1):
+        for _ in manifest.keep_series(_known(plan, _noise()), plan.series + 1):
             pass
         sources = {(DEFAULT_ORG, name.source_id): END_MS * NS_PER_MS for name in names.values()}
         for _ in manifest.keep_sources(sources):
@@ -116,6 +138,19 @@ def build(plan: Plan, data: Path) -> float:
     finally:
         journal.close()
     return size / plan.total
+
+
+def parts(plan: Plan) -> Iterator[pa.Table]:
+    """All points of a plan, in tables of the size to which files are merged."""
+    noise = _noise()
+    turns = max(1, Upkeep().merge_points // plan.series)
+    for first in range(0, plan.points, turns):
+        yield _points(plan, noise, first, min(plan.points, first + turns))
+
+
+def _noise() -> Array:
+    noise: Array = np.random.default_rng(1).normal(0, 0.05, 1_000_003)
+    return noise
 
 
 def _points(plan: Plan, noise: Array, first: int, end: int) -> pa.Table:
@@ -255,7 +290,7 @@ def _measured(plan: Plan, questions: Callable[[Asker], Kinds], folder: Path, run
     bytes_a_point = build(plan, folder / "data")
     built = time.perf_counter() - began
     try:
-        with _started(folder) as (house, process, ready):
+        with started(folder) as (house, process, ready):
             idle = _memory(process)
             with httpx.Client(base_url=house.url, headers={"x-api-key": house.key}, timeout=60) as client:
                 asker = Asker(plan, client)
@@ -267,10 +302,10 @@ def _measured(plan: Plan, questions: Callable[[Asker], Kinds], folder: Path, run
         f"**{plan.name}.** {bytes_a_point:.2f} bytes a point with roll-ups; made in {built:.0f} s; from the start of "
         f"the process to `/healthz` {ready:.2f} s; memory {idle:.0f} MB after it, {asked:.0f} MB after the questions."
     )
-    return about + "\n\n" + table(["question, over HTTP", "ms", "the first one, from cold files, ms"], rows)
+    return about + "\n\n" + table(HEADINGS, rows)
 
 
-def _row(asker: Asker, name: str, make: Callable[[], Callable[[], None]], runs: int) -> list[str]:
+def _row(asker: Asker | InfluxAsker, name: str, make: Callable[[], Callable[[], None]], runs: int) -> list[str]:
     times = []
     for _ in range(WARM + runs):
         make()()
@@ -279,7 +314,7 @@ def _row(asker: Asker, name: str, make: Callable[[], Callable[[], None]], runs: 
 
 
 @contextmanager
-def _started(folder: Path) -> Iterator[tuple[House, psutil.Process, float]]:
+def started(folder: Path) -> Iterator[tuple[House, psutil.Process, float]]:
     """A gateway on this data, its process, and how long it took to be healthy."""
     before = {child.pid for child in psutil.Process().children(recursive=True)}
     began = time.perf_counter()

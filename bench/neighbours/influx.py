@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -39,12 +40,13 @@ class Influx:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True)
-        self._port = free_port()
+        self.port = free_port()
         config = folder / "influxdb.conf"
-        config.write_text(CONFIG.format(folder=folder, port=self._port, meta=free_port()))
+        config.write_text(CONFIG.format(folder=folder, port=self.port, meta=free_port()))
         self._command = [need("influxd", "influxdb"), "-config", str(config)]
         self._folder = folder
-        self._client = httpx.Client(base_url=f"http://127.0.0.1:{self._port}", timeout=120)
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._client = httpx.Client(base_url=self.url, timeout=120)
 
     def __enter__(self) -> Influx:
         self._server = ServerProcess(self._command, self._folder)
@@ -60,7 +62,7 @@ class Influx:
 
     def write(self, load: Load, batch: int) -> float:
         """Points a second, stored and answered; raises when not all of them are there."""
-        took = lines.write_all(self._port, "/write?db=plexus&precision=ms", lines.bodies(load, batch))
+        took = lines.write_all(self.port, "/write?db=plexus&precision=ms", lines.bodies(load, batch))
         stored = sum(
             int(
                 self.ask(f'SELECT count("value") FROM "imu.{metric}" WHERE "source" =~ /^{load.run}-/')[0]["values"][0][
@@ -75,9 +77,15 @@ class Influx:
 
     def ask(self, query: str) -> list[dict[str, Any]]:
         """The series of one query."""
-        answer = self._client.get("/query", params={"db": "plexus", "epoch": "ms", "q": query}).raise_for_status()
-        found: list[dict[str, Any]] = answer.json()["results"][0].get("series", [])
-        return found
+        return self.timed(query)[0]
+
+    def timed(self, query: str) -> tuple[list[dict[str, Any]], float]:
+        """The same, and the seconds from the request to the answer's last byte."""
+        began = time.perf_counter()
+        answer = self._client.get("/query", params={"db": "plexus", "epoch": "ms", "q": query})
+        took = time.perf_counter() - began
+        found: list[dict[str, Any]] = answer.raise_for_status().json()["results"][0].get("series", [])
+        return found, took
 
     def _answers(self) -> bool:
         try:

@@ -11,7 +11,7 @@ come after make use of.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Union, cast
+from typing import Annotated, Any, Literal, TypeGuard, Union, cast
 
 import msgspec
 from msgspec import Meta, Raw
@@ -111,17 +111,20 @@ _tags_decoder = msgspec.json.Decoder(Union[Annotated[dict[str, str], Meta(max_le
 
 def frame(message: str | bytes) -> LeanFrame | Frame | None:
     """The plain frame that a message is."""
-    return _either(_lean_frames, _frames, message)
+    found: LeanFrame | Frame | None = _either(_lean_frames, _frames, message)
+    return found
 
 
 def body(message: bytes) -> LeanBody | Body | None:
     """The plain body that a message is."""
-    return _either(_lean_bodies, _bodies, message)
+    found: LeanBody | Body | None = _either(_lean_bodies, _bodies, message)
+    return found
 
 
 def points(message: bytes) -> Points | None:
     """The plain points that an array holds."""
-    return _either(_lean_lists, _lists, message)
+    found: Points | None = _either(_lean_lists, _lists, message)
+    return found
 
 
 def columns(points: Points, envelope: str | None, arrival_ns: int) -> Columns | None:
@@ -130,11 +133,15 @@ def columns(points: Points, envelope: str | None, arrival_ns: int) -> Columns | 
     `envelope` is the source of those that name none, `arrival_ns` the time of those that have none, since 1970 UTC.
     """
     try:
-        if points and isinstance(points[0], Full):
-            return _full(cast("list[Full]", points), envelope, arrival_ns)
+        if _are_full(points):
+            return _full(points, envelope, arrival_ns)
         return _lean(cast("list[Lean]", points), envelope, arrival_ns)
     except UNUSUAL:
         return None  # what the tags hold was not looked at before
+
+
+def _are_full(points: Points) -> TypeGuard[list[Full]]:
+    return bool(points) and isinstance(points[0], Full)
 
 
 def _either(lean: msgspec.json.Decoder[Any], full: msgspec.json.Decoder[Any], message: str | bytes) -> Any:
@@ -205,7 +212,7 @@ def _one(point: Full, envelope: str | None, arrival_ns: int) -> Columns | None:
     return Columns(
         [source_id],
         [point.metric],
-        [stamp * _NS_PER_MS if stamp.__class__ is int else _nanoseconds(stamp, arrival_ns)],  # type: ignore[operator]
+        [stamp * _NS_PER_MS if type(stamp) is int else _nanoseconds(stamp, arrival_ns)],
         [is_event],
         [point.value],
         [None if point.tags is _NO_TAGS else _tags(point.tags)],
@@ -226,9 +233,7 @@ def _sources(own: list[str | None], envelope: str | None) -> list[str] | None:
 
 def _times(points: Points, arrival_ns: int) -> list[int]:
     return [
-        stamp * _NS_PER_MS  # type: ignore[operator]
-        if (stamp := point.timestamp).__class__ is int
-        else _nanoseconds(stamp, arrival_ns)
+        stamp * _NS_PER_MS if type(stamp := point.timestamp) is int else _nanoseconds(stamp, arrival_ns)
         for point in points
     ]
 

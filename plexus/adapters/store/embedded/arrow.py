@@ -112,7 +112,8 @@ class Rows:
 def _gathered(batches: list[pa.RecordBatch], schema: pa.Schema) -> list[pa.RecordBatch]:
     """The same rows in few batches: those that are large already, which are the first ones, stay as they are."""
     large = next((at for at, batch in enumerate(batches) if batch.num_rows < LARGE_BATCH), len(batches))
-    return batches[:large] + pa.Table.from_batches(batches[large:], schema).combine_chunks().to_batches()
+    small: list[pa.RecordBatch] = pa.Table.from_batches(batches[large:], schema).combine_chunks().to_batches()
+    return batches[:large] + small
 
 
 @attrs.frozen
