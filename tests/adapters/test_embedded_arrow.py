@@ -188,6 +188,23 @@ class TestSegments:
             assert segment.tables(cursor).points.num_rows == 1
         tables.close()
 
+    def test_what_nobody_asks_for_needs_no_database(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("duckdb.connect", _refuse)
+        tables, catalogue = HotTables(), Catalogue()
+        segment = tables.open(1)
+        segment.rows.add(catalogue.absorb(journalled(columns(("m", 1, 1.0)))[0]))
+        assert tables_of(segment.rows).points.num_rows == 1
+        tables.drop(segment)
+        tables.close()
+
+    def test_a_segment_that_was_empty_when_it_was_asked_for_can_be_asked_for(self) -> None:
+        tables = HotTables()
+        tables.open(1).feed()
+        assert tables.ask("SELECT count(*) FROM points_1") == [(0,)]
+        tables.close()
+        with pytest.raises(StoreError, match="closed"):
+            tables.ask("SELECT count(*) FROM points_1")
+
     def test_no_question_reaches_a_file(self, tmp_path: Any) -> None:
         (tmp_path / "secret.csv").write_text("a\n1\n")
         tables = HotTables()

@@ -118,22 +118,6 @@ def test_a_value_that_cannot_be_kept_is_named(store: EmbeddedStore) -> None:
         store.commit(group)
 
 
-def test_a_commit_stands_when_there_is_no_memory_for_another_segment(
-    store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def refuse(_tables: object, _number: int) -> None:
-        raise StoreError("out of memory")
-
-    store._newest._max_queued = 0
-    with monkeypatch.context() as patch:
-        patch.setattr(hot.HotTables, "open", refuse)
-        assert store.commit(second())[0] == Receipt("store", 1, 2)
-        assert "out of memory" in caplog.text
-        with pytest.raises(StoreError, match="out of memory"):
-            store.latest("acme", "rig-02")
-    assert values_of(store, "rpm") == [1, 2]
-
-
 def test_a_commit_stands_when_the_points_cannot_be_shown_yet(
     store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

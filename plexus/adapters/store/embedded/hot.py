@@ -3,12 +3,16 @@
 A segment holds the points of some rows of the journal, those after the last segment's, in two tables of its own,
 `points_<n>` and `events_<n>`, with the columns of `arrow`. Within a table `rowid` is the order of commit, and of two
 segments the one with the lower number was committed first. A segment is dropped whole once its points are in files.
+
+There are tables from the first question on, and DuckDB itself too: it takes 30 MB. What nobody asks for goes into files
+without it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Union
 
@@ -28,28 +32,38 @@ _COLUMNS = {
 
 
 class HotTables:
-    """The segments. One thread at a time opens, fills, drops them; `ask` and `cut` are for any. Raises StoreError."""
+    """The segments. One thread at a time fills and drops them; `ask` and `cut` are for any. Raises StoreError."""
 
     def __init__(self) -> None:
         self._numbers = Numbers()
-        with _faults():
-            self._connection = duckdb.connect(":memory:", config=_config())
-            # Something to touch: a transaction sees the tables as they were when it touched the first one.
-            self._connection.execute("CREATE TABLE beginning (nothing INTEGER)")
+        self._making = threading.Lock()
+        self._made: duckdb.DuckDBPyConnection | None = None
+        self._closed = False
+
+    @property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """The database, which is made when it is asked for first."""
+        with self._making, _faults():
+            if self._closed:
+                raise StoreError("the store is closed")
+            if self._made is None:
+                made = duckdb.connect(":memory:", config=_config())
+                # Something to touch: a transaction sees the tables as they were when it touched the first one.
+                made.execute("CREATE TABLE beginning (nothing INTEGER)")
+                self._made = made
+            return self._made
 
     def open(self, number: int) -> Segment:
         """A new, empty segment; `number` is larger than those of the segments before."""
-        with _faults():
-            for kind, columns in _COLUMNS.items():
-                self._connection.execute(f"CREATE TABLE {kind}_{number:d} ({columns})")
-        return Segment(self._connection, number, self.extras())
+        return Segment(self, number, self.extras())
 
     def drop(self, segment: Segment) -> None:
         """Let go of a segment's points; a cut that was made before still has them."""
-        with _faults():
-            self._connection.execute(
-                f"BEGIN; DROP TABLE points_{segment.number:d}; DROP TABLE events_{segment.number:d}; COMMIT"
-            )
+        if segment.exists:
+            with _faults():
+                self.connection.execute(
+                    f"BEGIN; DROP TABLE points_{segment.number:d}; DROP TABLE events_{segment.number:d}; COMMIT"
+                )
 
     def extras(self) -> Extras:
         """Extras for rows that never become a segment."""
@@ -59,7 +73,7 @@ class HotTables:
     def cut(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """A cursor that sees every segment as it is at this moment, whatever becomes of it meanwhile."""
         with _faults():
-            cursor = self._connection.cursor()
+            cursor = self.connection.cursor()
             try:
                 cursor.begin()
                 cursor.execute("SELECT count(*) FROM beginning").fetchall()
@@ -69,21 +83,25 @@ class HotTables:
 
     def ask(self, sql: str, parameters: Union[Sequence[Any], Mapping[str, Any], None] = None) -> list[tuple[Any, ...]]:
         """The rows of one query, on one consistent cut."""
-        with _faults(), self._connection.cursor() as cursor:
+        with _faults(), self.connection.cursor() as cursor:
             return cursor.execute(sql, parameters).fetchall()
 
     def close(self) -> None:
         """Let go of the memory; a question that is under way keeps it until it has its answer."""
-        with contextlib.suppress(duckdb.Error):
-            self._connection.close()
+        with self._making, contextlib.suppress(duckdb.Error):
+            self._closed = True
+            if self._made is not None:
+                self._made.close()
 
 
 class Segment:
     """One stretch of the journal's points; used by one thread at a time."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, number: int, extras: Extras) -> None:
-        self._connection = connection
+    def __init__(self, hot: HotTables, number: int, extras: Extras) -> None:
+        self._hot = hot
         self.number = number
+        self.exists = False
+        """Whether there are tables."""
         self.rows = Rows(extras)
         """What is not in the tables yet."""
 
@@ -93,32 +111,40 @@ class Segment:
         return self.rows.extras
 
     def feed(self) -> None:
-        """Put the rows into the tables, all or nothing; when that fails they stay."""
-        if not self.rows.count:
+        """Put the rows into the tables, which are there then, all or nothing; when that fails they stay."""
+        if self.exists and not self.rows.count:
             return
+        connection = self._hot.connection
         with _faults():
-            self._connection.begin()
+            connection.begin()
             try:
-                self._insert("points", self.rows.points)
-                self._insert("events", self.rows.events)
-                self._connection.commit()
+                if not self.exists:
+                    self._create(connection)
+                self._insert(connection, "points", self.rows.points)
+                self._insert(connection, "events", self.rows.events)
+                connection.commit()
             except BaseException:
-                self._connection.rollback()
+                connection.rollback()
                 raise
+        self.exists = True
         self.rows.clear()
 
     def tables(self, cursor: duckdb.DuckDBPyConnection) -> Tables:
         """All points that are in the tables, in the order of commit, over a cut of them; by any thread."""
         return Tables(self._table("points", cursor), self._table("events", cursor), self.extras.pairs)
 
-    def _insert(self, kind: str, batches: Sequence[pa.RecordBatch]) -> None:
+    def _create(self, connection: duckdb.DuckDBPyConnection) -> None:
+        for kind, columns in _COLUMNS.items():
+            connection.execute(f"CREATE TABLE {kind}_{self.number:d} ({columns})")
+
+    def _insert(self, connection: duckdb.DuckDBPyConnection, kind: str, batches: Sequence[pa.RecordBatch]) -> None:
         if not batches:
             return
-        self._connection.register("block", pa.Table.from_batches(batches).combine_chunks())
+        connection.register("block", pa.Table.from_batches(batches).combine_chunks())
         try:
-            self._connection.execute(f"INSERT INTO {kind}_{self.number:d} SELECT * FROM block")  # noqa: S608 - ours
+            connection.execute(f"INSERT INTO {kind}_{self.number:d} SELECT * FROM block")  # noqa: S608 - ours
         finally:
-            self._connection.unregister("block")
+            connection.unregister("block")
 
     def _table(self, kind: str, cursor: duckdb.DuckDBPyConnection) -> pa.Table:
         with _faults():

@@ -67,7 +67,6 @@ class Stretch:
     points: int = 0
     lost: list[Lost] = attrs.field(factory=list)
     closed: bool = False
-    in_hot: bool = False
 
 
 class Newest:
@@ -129,9 +128,6 @@ class Newest:
         if self.queued > self._max_queued and self._looking.acquire(blocking=False):
             try:
                 self._absorb(self._max_queued)
-            except StoreError as exc:
-                # The points are durable and still wait: whoever asks next tries again and is told.
-                _log.error("%s", exc)
             finally:
                 self._looking.release()
 
@@ -149,7 +145,7 @@ class Newest:
         """The same, and the hot tables are up to date with it."""
         with self.catalogue() as catalogue:
             for stretch in self._stretches:
-                self._feed(stretch)
+                stretch.segment.feed()
             yield catalogue
 
     @contextlib.contextmanager
@@ -185,9 +181,9 @@ class Newest:
         """All points of a closed stretch, in the order of commit."""
         with contextlib.ExitStack() as stack:
             with self._looking:
-                if not stretch.in_hot:
+                if not stretch.segment.exists:
                     return tables_of(stretch.segment.rows)
-                self._feed(stretch)
+                stretch.segment.feed()
                 cursor = stack.enter_context(self.hot.cut())
             return stretch.segment.tables(cursor)
 
@@ -271,9 +267,3 @@ class Newest:
         except DamagedRecord as exc:
             _log.error("journal row %d cannot be read: %s; its points are lost, all others are here", seq, exc)
             return []
-
-    def _feed(self, stretch: Stretch) -> None:
-        """Put rows into the hot tables; when that fails they stay."""
-        if stretch.segment.rows.count:
-            stretch.segment.feed()
-            stretch.in_hot = True
