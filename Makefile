@@ -6,6 +6,8 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python3.10 p
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+# Where this is set, as in many containers, each of the hundreds of processes that tests start would compile all anew.
+unexport PYTHONDONTWRITEBYTECODE
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOCK = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-header -q
 
@@ -14,9 +16,9 @@ LOCK = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.10 --
 demo: $(VENV)/.gateway
 	@$(BIN)/plexus demo $(ARGS)
 
-# A process a core, whole files to each, so that what a file's tests share is made once.
+# Whole files to each process, so that what a file's tests share is made once; in the order of tests/conftest.py.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # The whole protocol under a fake clock, network and disk: SIM_EPISODES (100000) from SIM_SEED (1), over all cores.
 # `python -m tests.simulation --seed N` shows one of them.

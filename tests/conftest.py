@@ -23,6 +23,7 @@ NEED_GATEWAY = [
     "contracts/test_store.py",
     "docs/*",
     "e2e/*",
+    "examples/*",
     "faults/*",
     "gateway/*",
     "peers/*",
@@ -30,6 +31,46 @@ NEED_GATEWAY = [
     "typing/*",
 ]
 collect_ignore_glob = NEED_GATEWAY if sys.version_info < (3, 11) else []
+
+# The files that take longest, first: a long one that begins last is waited for by nobody but itself.
+LONGEST = [
+    "peers/test_released.py",
+    "faults/test_exits.py",
+    "cli/test_demo.py",
+    "docs/test_snippets.py",
+    "e2e/test_scripted_gateways.py",
+    "security/test_slow_clients.py",
+    "peers/test_adoption.py",
+    "gateway/rest/test_schemathesis.py",
+    "faults/test_kill_device.py",
+    "security/test_files.py",
+    "faults/test_forks.py",
+    "adapters/test_columnar_arrays.py",
+    "faults/test_network.py",
+    "adapters/test_sealed_contracts.py",
+    "adapters/test_embedded_store_steps.py",
+    "contracts/test_transport.py",
+    "contracts/test_store_asking.py",
+    "gateway/test_server.py",
+    "faults/test_power_cut_store.py",
+    "cli/test_serve.py",
+    "soak/test_soak.py",
+    "simulation/test_simulation.py",
+]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, all others in their order; `make test` hands them out as they stand here."""
+    tests = Path(__file__).parent
+    rank = {tests / name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than there are cores: half of the time a test waits, for a process, a socket or a clock."""
+    return (os.cpu_count() or 1) + 1
+
 
 _FOREIGN = ("PLEXUS_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
 

@@ -37,7 +37,7 @@ from plexus.gateway.keys import KeyDesk
 from plexus.gateway.metadata import Metadata
 from plexus.gateway.meters import Meters
 from plexus.gateway.rest import build_rest
-from plexus.gateway.settings import Retention, Settings
+from plexus.gateway.settings import Settings
 from plexus.gateway.streams import StreamHandler
 from plexus.gateway.streams.channels import Channels
 from plexus.gateway.video import VideoRelay
@@ -77,7 +77,7 @@ def open_ports(
     bus: Bus | None = None,
     keyring: Keyring | None = None,
     registry: Registry | None = None,
-    retention: Retention | None = None,
+    settings: Settings | None = None,
 ) -> Ports:
     """The given adapters, and for the others those over `data_dir` (in memory when it is None).
 
@@ -85,7 +85,7 @@ def open_ports(
     whether another gateway holds the directory. Raises StoreError.
     """
     if store is None:
-        store = open_store(data_dir, retention)
+        store = open_store(data_dir, settings)
         stack.callback(store.close)
     if keyring is None:
         keyring = MemoryKeyring() if data_dir is None else SqliteKeyring(data_dir / KEYS_FILE)
@@ -103,16 +103,22 @@ def open_ports(
     return Ports(store, bus, keyring, registry, audit, commandbook=commandbook, tallies=tallies)
 
 
-def open_store(data_dir: Path | None, retention: Retention | None = None) -> Store:
-    """The embedded store over `data_dir`, which keeps as much as `retention` says (all), or one in memory."""
+def open_store(data_dir: Path | None, settings: Settings | None = None) -> Store:
+    """The embedded store over `data_dir`, which seals and keeps as `settings` say, or one in memory."""
     if data_dir is None:
         return MemoryStore()
     # Here, because a gateway over another store needs no DuckDB.
     from plexus.adapters.store.embedded import EmbeddedStore
     from plexus.adapters.store.embedded.inside import Upkeep
 
-    kept = retention or Retention()
-    return EmbeddedStore(data_dir, upkeep=Upkeep(retention_days=kept.days, retention_bytes=kept.bytes))
+    wanted = settings or Settings()
+    upkeep = Upkeep(
+        stretch_points=wanted.sealing.points,
+        seal_after_ns=round(wanted.sealing.after_s * 1e9),
+        retention_days=wanted.retention.days,
+        retention_bytes=wanted.retention.bytes,
+    )
+    return EmbeddedStore(data_dir, upkeep=upkeep)
 
 
 def first_key(keyring: Keyring, audit: Audit, bootstrap_key: str | None) -> str | None:

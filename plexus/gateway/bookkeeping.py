@@ -15,6 +15,7 @@ SAVE_EVERY_S = 10.0
 FORGET_EVERY_S = 3_600.0
 COMMANDS_KEPT_S = 365 * 86_400.0
 """How long a command is kept, unless more recent ones take its place before."""
+DAY_MS = 86_400_000.0
 
 logger = logging.getLogger("plexus.gateway")
 
@@ -74,8 +75,20 @@ def _tally(core: Core, org: str, source_id: str) -> Tally:
 
 
 async def _forget(core: Core) -> None:
-    before_ms = core.wall_ns() / 1e6 - COMMANDS_KEPT_S * 1e3
+    now_ms = core.wall_ns() / 1e6
     try:
-        await asyncio.to_thread(core.devices.book.forget, before_ms)
+        await asyncio.to_thread(core.devices.book.forget, now_ms - COMMANDS_KEPT_S * 1e3)
+        await _forget_entries(core, now_ms)
     except StoreError as exc:
-        logger.warning("old commands cannot be let go of: %s", exc)
+        logger.warning("old commands and old entries of the audit trail cannot be let go of: %s", exc)
+
+
+async def _forget_entries(core: Core, now_ms: float) -> None:
+    days = core.settings.retention.audit_days
+    if not days:
+        return
+    total = 0
+    while gone := await asyncio.to_thread(core.audit.forget, now_ms - days * DAY_MS):
+        total += gone
+    if total:
+        logger.info("let go of %d entries of the audit trail that are older than %d days", total, days)

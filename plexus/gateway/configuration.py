@@ -17,7 +17,7 @@ import attrs
 from plexus.domain.errors import ConfigurationError
 from plexus.gateway import conversion, tomltext
 from plexus.gateway.core import Limits
-from plexus.gateway.settings import Cors, Log, Proxy, Retention, Settings, Tls
+from plexus.gateway.settings import Cors, Log, Proxy, Retention, Sealing, Settings, Tls
 
 PREFIX = "PLEXUS_GATEWAY_"
 CONFIG_VARIABLE = "PLEXUS_GATEWAY_CONFIG"
@@ -31,6 +31,7 @@ DEFAULT_PORT = 8080
 SECTIONS: Mapping[str, type] = {
     "limits": Limits,
     "retention": Retention,
+    "sealing": Sealing,
     "cors": Cors,
     "proxy": Proxy,
     "tls": Tls,

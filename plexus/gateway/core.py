@@ -261,7 +261,7 @@ class Limits:
         outbox_messages: messages that wait for one socket to take them; above it the socket is not read.
         question_s: how long a question to the data API may take, its wait for a turn included.
         question_rows: rows that one question may look at in the store.
-        answer_rows: buckets in one answer.
+        answer_rows: rows or buckets in one answer.
         questions_at_once: questions that run beside each other.
         questions_waiting: questions of one organisation that wait for their turn.
         exports_at_once: exports of one organisation beside each other.

@@ -122,6 +122,7 @@ def _in_memory(core: Core, move: Move) -> None:
     """What the event loop knows of the source."""
     org, source_id, new = move.org, move.source_id, move.new
     core.devices.moved(org, source_id, new)
+    core.channels.moved(org, source_id, new or source_id)
     if new is None:
         for book in (core.presence, core.committer.deliveries, core.intake.quotas):
             book.remove(org, source_id)

@@ -31,7 +31,7 @@ from plexus.ports.keyring import Keyring
 from plexus.ports.registry import Registry
 from plexus.ports.store import Store
 
-COLLECTOR = (20_000, 50, 100)
+COLLECTOR = (100_000, 50, 100)
 """When the garbage collector looks, in a process that does nothing else. Nearly everything is freed by its count, and a
 look at all there is holds everybody up for 100 ms once a thousand devices are connected."""
 
@@ -233,7 +233,7 @@ class Gateway:
             ports = assembly.open_ports(
                 self.data_dir,
                 self._stack,
-                retention=self.settings.retention,
+                settings=self.settings,
                 **self._given,  # type: ignore[arg-type]
             )
             made = assembly.first_key(ports.keyring, ports.audit, self._bootstrap_key)

@@ -57,15 +57,30 @@ def _above_zero(_instance: Any, _attribute: Any, value: float | None) -> None:
 
 @attrs.frozen
 class Retention:
-    """How long points are kept.
+    """How long points and the audit trail are kept.
 
     Attributes:
         days: whole days (UTC) that are kept beside today, by the points' times; what is older goes; None keeps all.
         bytes: when the history's files are larger than this, the oldest go; None lets them grow.
+        audit_days: days that an entry of the audit trail is kept; 0 keeps all.
     """
 
     days: int | None = attrs.field(default=None, validator=_above_zero)
     bytes: int | None = attrs.field(default=None, validator=_above_zero)
+    audit_days: int = attrs.field(default=400, validator=attrs.validators.ge(0))
+
+
+@attrs.frozen
+class Sealing:
+    """When points go from the journal into files of the history.
+
+    Attributes:
+        points: as soon as there are so many that are in no file.
+        after_s: when they have waited for so long, though there are fewer, seconds.
+    """
+
+    points: int = attrs.field(default=1_000_000, validator=_above_zero)
+    after_s: float = attrs.field(default=600.0, validator=_above_zero)
 
 
 @attrs.frozen
@@ -136,6 +151,7 @@ class Settings:
     online_s: float = attrs.field(default=ONLINE_S, validator=_above_zero)
     limits: Limits = attrs.field(factory=Limits)
     retention: Retention = attrs.field(factory=Retention)
+    sealing: Sealing = attrs.field(factory=Sealing)
     cors: Cors = attrs.field(factory=Cors)
     proxy: Proxy = attrs.field(factory=Proxy)
     tls: Tls = attrs.field(factory=Tls)

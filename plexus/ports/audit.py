@@ -8,6 +8,9 @@ from typing import Any, Protocol
 
 import attrs
 
+UNSET_CLOCK_MS = 1_577_836_800_000.0
+"""Times before 2020 are those of a clock that was not set: nobody knows how old such an entry is."""
+
 LOCAL = "local"
 """The actor of what was done on the gateway's own machine, without a key."""
 
@@ -37,7 +40,7 @@ class Audit(Protocol):
     """Every method may be called from any thread.
 
     Contract:
-    - an entry is durable when `record` returns; nothing changes or removes it afterwards;
+    - an entry is durable when `record` returns; nothing changes it afterwards, and only `forget` removes it;
     - nothing crosses `org`: entries are numbered in each organisation from 1 on, in the order in which they came;
     - a failure of the storage is a StoreError naming the file.
     """
@@ -56,6 +59,14 @@ class Audit(Protocol):
         limit: int = 100,
     ) -> Sequence[tuple[int, AuditEntry]]:
         """Entries with their numbers, newest first; `before` goes on where an earlier answer ended."""
+        ...
+
+    def forget(self, before_ms: float) -> int:
+        """Remove entries from before then (ms since 1970 UTC), of every organisation, some at once; returns how many.
+
+        0 says that there are no more of them. An organisation's newest entry stays, so that no number is given out
+        twice, and so does what a clock that was not set has stamped.
+        """
         ...
 
     def snapshot(self, folder: Path) -> None:

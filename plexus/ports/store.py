@@ -248,7 +248,8 @@ class Store(Protocol):
 
         It ends at the newest group, or earlier: when the points are `max_points` or more, or when it has looked far
         enough; what follows begins at `next_seq`. None when a group from `first` on is no longer kept in this order,
-        or when `first` is past the group that comes next.
+        when `first` is past the group that comes next, or when a source of this name got another one after a group
+        from `first` on: under the new name everything is replayed, under the old one nothing could be told apart.
         """
         ...
 

@@ -11,12 +11,14 @@ from pathlib import Path
 import attrs
 import pytest
 
+from plexus.adapters.audit import sqlite
 from plexus.adapters.audit.memory import MemoryAudit
 from plexus.adapters.audit.sqlite import SqliteAudit
+from plexus.adapters.sqlitefile import SqliteFile
 from plexus.domain.errors import StoreError
-from plexus.ports.audit import Audit, AuditEntry
+from plexus.ports.audit import UNSET_CLOCK_MS, Audit, AuditEntry
 from plexus.testing.contracts import failures
-from plexus.testing.contracts.audit import AuditContract, entry
+from plexus.testing.contracts.audit import AT_MS, AuditContract, entry
 
 
 class TestMemoryAudit(AuditContract):
@@ -70,6 +72,27 @@ def test_a_copy_holds_the_entries_so_far(tmp_path: Path) -> None:
 def test_what_is_in_memory_alone_cannot_be_copied(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="memory"):
         MemoryAudit().snapshot(tmp_path)
+
+
+def test_more_than_one_transaction_takes_are_forgotten_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite, "FORGOTTEN_AT_ONCE", 4)
+    audit = SqliteAudit(tmp_path / "audit.db")
+    for number in range(11):
+        audit.record(entry("a", str(number)))
+    assert [audit.forget(AT_MS + 1.0) for _ in range(4)] == [4, 4, 2, 0]
+    audit.close()
+
+
+def test_a_trail_of_the_first_format_is_taken_over(tmp_path: Path) -> None:
+    old = SqliteFile(tmp_path / "audit.db", sqlite.SCHEMA)
+    with old.transaction() as connection:
+        connection.execute("INSERT INTO entries VALUES ('acme', 1, ?, 'local', 'a', 'first', '{}')", (AT_MS,))
+    old.close()
+    audit = SqliteAudit(tmp_path / "audit.db")
+    audit.record(entry("a", "second"))
+    assert [(number, one.subject) for number, one in audit.entries("acme")] == [(2, "second"), (1, "first")]
+    assert audit.forget(AT_MS + 1.0) == 1
+    audit.close()
 
 
 def test_a_fault_of_the_file_names_it(tmp_path: Path) -> None:
@@ -172,9 +195,47 @@ class Inclusive(MemoryAudit):
         return super().entries(org, action=action, subject=subject, before=after, limit=limit)
 
 
+class Endless(MemoryAudit):
+    """Keeps everything for good."""
+
+    def forget(self, before_ms: float) -> int:
+        return 0
+
+
+class Emptied(MemoryAudit):
+    """Forgets the newest as well, and begins to count anew."""
+
+    def forget(self, before_ms: float) -> int:
+        for own in self._entries.values():
+            if all(UNSET_CLOCK_MS <= one.at_ms < before_ms for one in own.values()):
+                gone = len(own)
+                own.clear()
+                return gone
+        return super().forget(before_ms)
+
+
+class Credulous(MemoryAudit):
+    """Takes every clock at its word."""
+
+    def forget(self, before_ms: float) -> int:
+        for own in self._entries.values():
+            for number, one in list(own.items())[:-1]:
+                own[number] = attrs.evolve(one, at_ms=max(one.at_ms, UNSET_CLOCK_MS))
+        return super().forget(before_ms)
+
+
+FORGOTTEN = "test_what_is_older_is_forgotten_in_every_organisation_and_numbers_stay"
+NEWEST = "test_the_newest_entry_is_never_forgotten_so_that_no_number_comes_twice"
+MANY = "test_however_many_are_old_all_are_forgotten"
+UNSET = "test_what_a_clock_that_was_not_set_has_stamped_stays"
+
+
 @pytest.mark.parametrize(
     ("broken", "caught_by"),
     [
+        (Endless, {FORGOTTEN, NEWEST, MANY}),
+        (Emptied, {NEWEST, MANY}),
+        (Credulous, {UNSET}),
         (Terse, {"test_an_entry_comes_back_as_it_went_in"}),
         (
             OldestFirst,
@@ -187,11 +248,13 @@ class Inclusive(MemoryAudit):
                 "test_a_subject_narrows_and_numbers_stay",
                 "test_an_answer_ends_at_its_limit_with_the_newest",
                 "test_before_goes_on_where_an_answer_ended",
+                NEWEST,
+                UNSET,
             },
         ),
         (ByClock, {"test_the_order_is_that_of_recording_whatever_the_clock_says"}),
         (Merging, {"test_what_was_done_twice_is_two_entries"}),
-        (OverAll, {"test_each_organisation_has_its_own_entries_and_numbers"}),
+        (OverAll, {"test_each_organisation_has_its_own_entries_and_numbers", FORGOTTEN}),
         (
             Counting,
             {
@@ -199,6 +262,8 @@ class Inclusive(MemoryAudit):
                 "test_a_subject_narrows_and_numbers_stay",
                 "test_an_answer_ends_at_its_limit_with_the_newest",
                 "test_before_goes_on_where_an_answer_ended",
+                FORGOTTEN,
+                NEWEST,
             },
         ),
         (

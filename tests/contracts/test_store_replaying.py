@@ -8,6 +8,7 @@ import attrs
 import pytest
 
 from plexus.adapters.store.memory import MemoryStore
+from plexus.adapters.store.memoryrows import copied
 from plexus.ports.store import Head, Receipt, Replayed, Store, Submission
 from plexus.protocol.columns import Columns
 from plexus.testing.contracts import failures
@@ -95,11 +96,30 @@ class Patient(MemoryStore):
         return super().replay(org, source_id, first, max_points) or Replayed([], first)
 
 
+class OldNames(MemoryStore):
+    """Replays under the names that sources had then."""
+
+    def rename(self, org: str, source_id: str, new: str) -> None:
+        before = [[(name, copied(own)) for name, own in group] for group in self._groups]
+        super().rename(org, source_id, new)
+        self._groups = before
+
+
+class Silent(MemoryStore):
+    """Has nothing of a name that was left, and says so as if there had been nothing."""
+
+    def rename(self, org: str, source_id: str, new: str) -> None:
+        super().rename(org, source_id, new)
+        self._left.clear()
+
+
 IN_ORDER = "test_a_source_is_replayed_group_by_group_in_the_order_of_commit"
 REMOVED = "test_what_was_removed_is_not_replayed"
 NAMED = "test_a_replay_begins_with_the_group_that_is_named"
 NAME = "test_the_order_keeps_its_name"
 CUT = "test_a_replay_is_cut_between_groups"
+RENAMED = "test_a_renamed_source_is_replayed_whole_under_its_new_name"
+LEFT = "test_a_name_that_was_left_is_not_replayed_from_before_that"
 NUMBER = "test_a_group_has_one_number_and_the_next_a_higher_one"
 
 
@@ -109,12 +129,14 @@ NUMBER = "test_a_group_has_one_number_and_the_next_a_higher_one"
         (Numberless, {NUMBER, IN_ORDER, NAMED}),
         (Nameless, {NAME}),
         (Renamed, {NAME}),
-        (FromTheBeginning, {NAMED, CUT, REMOVED}),
+        (FromTheBeginning, {NAMED, CUT, REMOVED, LEFT}),
         (OrgBlind, {IN_ORDER}),
-        (SourceBlind, {IN_ORDER}),
+        (SourceBlind, {IN_ORDER, RENAMED}),
         (Endless, {CUT}),
         (Halves, {CUT}),
-        (Patient, {"test_a_group_that_is_still_to_come_is_not_replayed"}),
+        (OldNames, {RENAMED}),
+        (Silent, {LEFT}),
+        (Patient, {"test_a_group_that_is_still_to_come_is_not_replayed", LEFT}),
     ],
 )
 def test_a_broken_store_fails_by_name(broken: type[MemoryStore], caught_by: set[str]) -> None:

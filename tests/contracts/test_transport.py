@@ -14,8 +14,14 @@ from plexus.domain.errors import TransportError
 from plexus.ports.transport import Transport
 from plexus.protocol.messages import Message
 from plexus.testing.contracts import Contract, failures
-from plexus.testing.contracts import transport as contract
-from plexus.testing.contracts.transport import UNREAD, ClosingEnd, ClosingTransportContract, FarEnd, TransportContract
+from plexus.testing.contracts.transport import (
+    UNREAD,
+    ClosingEnd,
+    ClosingTransportContract,
+    FarEnd,
+    TransportContract,
+    driving,
+)
 from tests.support.servers import RequestGateway, SocketGateway
 
 
@@ -348,25 +354,25 @@ NEXT_TO_CLOSE = "test_a_close_on_purpose_is_told_to_send_after_what_came_before_
 def test_a_planted_fault_is_caught(
     planted: type[Planted], caught_by: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(contract, "PATIENCE_S", 0.6)
+    monkeypatch.setattr(driving, "PATIENCE_S", 0.6)
     assert set(failures(_suite(planted))) == caught_by
 
 
 def test_a_transport_that_waits_for_its_answer_in_send_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contract, "PATIENCE_S", 0.6)
+    monkeypatch.setattr(driving, "PATIENCE_S", 0.6)
     suite = _suite(Patient)
     with pytest.raises(AssertionError, match="did not return"):
         suite().test_send_does_not_wait_for_an_answer()  # type: ignore[attr-defined]
 
 
 def test_a_transport_that_waits_for_the_network_in_send_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contract, "PATIENCE_S", 0.6)
+    monkeypatch.setattr(driving, "PATIENCE_S", 0.6)
     with pytest.raises(AssertionError, match="did not return"):
         getattr(_suite(Waiting)(), TAKEN)()
 
 
 def test_a_wake_that_is_heard_only_while_waiting_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contract, "PATIENCE_S", 0.6)
+    monkeypatch.setattr(driving, "PATIENCE_S", 0.6)
     assert {"test_a_wake_before_receive_is_remembered", "test_many_wakes_make_one_receive_return"} <= set(
         failures(_suite(Forgetful))
     )

@@ -17,11 +17,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import orjson
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
+from tests.support import plain
 from tests.support.gateway import KEY, PATIENCE_S
 from tests.support.servers import dead_port
 
@@ -135,7 +135,7 @@ async def _gone(devices: list[Device]) -> None:
 def _counts(url: str) -> dict[str, int]:
     """Points by source, as they are stored."""
     window = {"start": "2025-05-11T13:00:00Z", "end": "2025-05-11T14:00:00Z"}
-    with httpx.Client(base_url=url, headers={"x-api-key": KEY}, trust_env=False, timeout=BACK_S) as client:
+    with plain.client(base_url=url, headers={"x-api-key": KEY}, timeout=BACK_S) as client:
         answer = client.get("/v1/fleet/metrics", params={"metric": "a", "interval": "1h", **window})
         answer.raise_for_status()
         return {found["source_id"]: sum(found["count"]) for found in answer.json()["sources"]}

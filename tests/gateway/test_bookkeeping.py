@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
+from plexus.adapters.audit.memory import MemoryAudit
 from plexus.adapters.bus.memory import MemoryBus
 from plexus.adapters.commandbook.memory import MemoryCommandbook
 from plexus.adapters.keyring.memory import MemoryKeyring
@@ -19,6 +21,8 @@ from plexus.domain.source import ClockReport
 from plexus.gateway import bookkeeping
 from plexus.gateway.assembly import Ports, build_core
 from plexus.gateway.core import Core
+from plexus.gateway.settings import Retention, Settings
+from plexus.ports.audit import LOCAL, AuditEntry
 from plexus.ports.commandbook import Commandbook
 from plexus.ports.store import Receipt, Submission
 from plexus.ports.tallies import Place, Tallies, Tally
@@ -54,18 +58,22 @@ class Life:
         self.tallies = CountingTallies()
         self.book = MemoryCommandbook()
         self.store = MemoryStore()
+        self.audit = MemoryAudit()
         self.core = self.start()
 
-    def start(self, tallies: Tallies | None = None, book: Commandbook | None = None) -> Core:
+    def start(
+        self, tallies: Tallies | None = None, book: Commandbook | None = None, settings: Settings | None = None
+    ) -> Core:
         ports = Ports(
             self.store,
             MemoryBus(),
             MemoryKeyring(),
             MemoryRegistry(),
+            self.audit,
             commandbook=book or self.book,
             tallies=tallies or self.tallies,
         )
-        self.core = build_core(ports, wall_ns=lambda: self.now_ns)
+        self.core = build_core(ports, settings=settings, wall_ns=lambda: self.now_ns)
         return self.core
 
     def batch(self, verdict: Any, times: int = 1) -> None:
@@ -157,3 +165,41 @@ def test_counts_go_with_a_source_that_is_renamed_and_end_with_one_that_is_remove
     deliveries.remove("acme", "arm")
     assert deliveries.of("acme", "arm").batches == 0
     assert not deliveries.take_changed()
+
+
+@pytest.mark.parametrize(("days", "kept"), [(400, [3, 2]), (1, [3]), (0, [3, 2, 1])])
+def test_the_audit_trail_is_kept_for_as_long_as_the_settings_say(
+    life: Life, monkeypatch: pytest.MonkeyPatch, days: int, kept: list[int]
+) -> None:
+    monkeypatch.setattr(bookkeeping, "LOOK_EVERY_S", 0.001)
+    for age_days in (401, 399, 0):
+        life.audit.record(AuditEntry(START_NS / 1e6 - age_days * 86_400_000, "acme", LOCAL, "key.create", "key"))
+    core = life.start(settings=Settings(retention=Retention(audit_days=days)))
+    looked = threading.Event()
+    forget = bookkeeping._forget
+
+    async def forgetting(of: Core) -> None:
+        await forget(of)
+        looked.set()
+
+    monkeypatch.setattr(bookkeeping, "_forget", forgetting)
+
+    async def keep() -> None:
+        keeping = asyncio.create_task(bookkeeping.keep_books(core))
+        assert await asyncio.to_thread(looked.wait, 10.0)
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+
+    asyncio.run(keep())
+    assert [number for number, _ in life.audit.entries("acme")] == kept
+
+
+def test_a_trail_that_cannot_forget_is_said_and_the_books_go_on(
+    life: Life, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_before_ms: float) -> int:
+        raise StoreError("audit.db: the disk is full")
+
+    monkeypatch.setattr(life.audit, "forget", fail)
+    asyncio.run(bookkeeping._forget(life.core))
+    assert "audit.db: the disk is full" in caplog.text

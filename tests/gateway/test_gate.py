@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import socket as plain_socket
 from collections.abc import Callable, Coroutine
@@ -221,6 +222,37 @@ class TestSockets:
             pass
         assert refused.value.response.status_code == 403
         assert "x-request-id" in refused.value.response.headers
+
+    @pytest.mark.parametrize(
+        ("path", "headers", "status"),
+        [
+            ("/ws/device", {"Host": "evil.example"}, 421),
+            ("/ws/device", {"Host": "a/b"}, 400),
+            ("/ws/device", {"Origin": "https://evil.example"}, 403),
+            ("/elsewhere", {}, 404),
+        ],
+    )
+    def test_a_refusal_before_the_upgrade_is_answered_whole_and_is_no_error_in_the_log(
+        self, caplog: pytest.LogCaptureFixture, path: str, headers: dict[str, str], status: int
+    ) -> None:
+        with running() as gateway:
+            asked = {
+                "Host": f"127.0.0.1:{gateway.port}",
+                "Upgrade": "websocket",
+                "Connection": "Upgrade",
+                "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+                "Sec-WebSocket-Version": "13",
+                **headers,
+            }
+            lines = "".join(f"{name}: {value}\r\n" for name, value in asked.items())
+            with plain_socket.create_connection(("127.0.0.1", gateway.port), timeout=PATIENCE_S) as raw:
+                raw.sendall(f"GET {path} HTTP/1.1\r\n{lines}\r\n".encode())
+                told = b"".join(iter(lambda: raw.recv(65_536), b""))
+        head, body = told.split(b"\r\n\r\n", 1)
+        assert int(head.split()[1]) == status
+        assert list(json.loads(body)) == ["error"]
+        # The gateway has left: whatever there was to say about it was said.
+        assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
 
     def test_the_gateways_own_origin_may_connect(self, shared: Gateway) -> None:
         with socket(shared, "/ws/device", origin=shared.url) as wire:

@@ -95,6 +95,30 @@ class TestConnected:
             rename(gateway)
             assert wire.closed()[0] == 1012
 
+    def test_a_reader_goes_on_with_its_cursor_under_the_new_name(self, gateway: Gateway) -> None:
+        with device(gateway, acks=True, install_id="a") as wire:
+            with reader(gateway, "/v1/sources/drone-01/metrics/stream?cursor=") as live:
+                cursor = live.hear()["cursor"]
+            said(wire, point(1))
+            rename(gateway)
+        old, new = (f"/v1/sources/{name}/metrics/stream?cursor={cursor}" for name in ("drone-01", "left-arm"))
+        with reader(gateway, new) as resumed, reader(gateway, old) as left:
+            assert resumed.hear()["resumed"] is True
+            assert [told["value"] for told in resumed.hear()["points"]] == [1]
+            assert left.hear()["resumed"] is False
+
+    def test_who_comes_back_to_a_deleted_source_is_not_told_its_points(self, gateway: Gateway) -> None:
+        path = "/v1/sources/drone-01/metrics/stream"
+        with device(gateway, acks=True, install_id="a") as wire:
+            with reader(gateway, f"{path}?cursor=") as live:
+                cursor = live.hear()["cursor"]
+            said(wire, point(1))
+            delete(gateway)
+        with device(gateway, acks=True, install_id="a") as wire, reader(gateway, f"{path}?cursor={cursor}") as live:
+            live.hear()
+            said(wire, point(2))
+            assert [told["value"] for told in live.hear()["points"]] == [2]
+
     def test_the_device_of_a_deleted_source_comes_back_as_a_new_one(self, gateway: Gateway) -> None:
         with device(gateway, acks=True, install_id="a") as wire:
             said(wire, point(1))

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from plexus.adapters.store.embedded import EmbeddedStore
+from plexus.adapters.store.embedded import EmbeddedStore, Upkeep
 from plexus.gateway import Gateway
-from plexus.gateway.settings import Proxy, Retention, Settings
+from plexus.gateway.settings import Proxy, Retention, Sealing, Settings
 from tests.gateway.test_ingest import point
 from tests.support.gateway import MoodyStore, http, make_key, running
 
@@ -30,12 +30,21 @@ def measured(text: str) -> dict[tuple[str, ...], float]:
     }
 
 
-def test_the_store_keeps_as_much_as_the_settings_say(tmp_path: Path) -> None:
-    with running(data_dir=tmp_path, settings=Settings(retention=Retention(7, 1_000_000))) as gateway:
+def test_the_store_seals_and_keeps_as_the_settings_say(tmp_path: Path) -> None:
+    settings = Settings(retention=Retention(7, 1_000_000), sealing=Sealing(500, 1.5))
+    with running(data_dir=tmp_path, settings=settings) as gateway:
         store = gateway.core.store
         assert isinstance(store, EmbeddedStore)
         upkeep = store._inside.upkeep
         assert (upkeep.retention_days, upkeep.retention_bytes) == (7, 1_000_000)
+        assert (upkeep.stretch_points, upkeep.seal_after_ns) == (500, 1_500_000_000)
+
+
+def test_without_settings_the_store_seals_and_keeps_as_it_would_by_itself(tmp_path: Path) -> None:
+    with running(data_dir=tmp_path) as gateway:
+        store = gateway.core.store
+        assert isinstance(store, EmbeddedStore)
+        assert store._inside.upkeep == Upkeep()
 
 
 class TestReady:

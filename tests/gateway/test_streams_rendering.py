@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plexus.gateway.rest.answers import wire_ms, wire_times
 from plexus.gateway.streams import cursors, rendering
 from plexus.gateway.streams.asking import Asked
 from plexus.gateway.streams.rendering import Renderer
 from plexus.gateway.streams.writing import Frame
 from plexus.ports.bus import Published
+from plexus.protocol import live
 from plexus.protocol.columns import Columns
 
 EVERYTHING = Asked("rig-01", "metrics")
@@ -98,3 +103,10 @@ def test_a_frame_is_as_the_websocket_has_it_at_every_length() -> None:
 def test_a_cursor_of_another_order_is_none() -> None:
     assert cursors.read(cursors.write("a1", (5, 2)), "a1") == (5, 2)
     assert [cursors.read(text, "a1") for text in ("", "b2-5-2", "a1-5", "a1-5-2-", "a1--5-2", "a1-5-2\n")] == [None] * 6
+
+
+@given(st.integers(1_600_000_000_000_000_000, 1_900_000_000_000_000_000))
+def test_a_live_time_is_the_number_that_the_history_has(t_ns: int) -> None:
+    # Whoever joins a stream and the history tells points apart by it: rounding in another way would make two of one.
+    ms = t_ns / 1_000_000
+    assert [live.wire_time(t_ns)] == wire_times([ms]) == [wire_ms(ms)]

@@ -117,6 +117,73 @@ def test_who_comes_back_is_not_told_what_was_removed_meanwhile(store: Store) -> 
     check(store, steps)
 
 
+def rename(house: House, new: str = "left-arm") -> None:
+    """As `moving` does it."""
+    house.core.channels.moved("default", "rig-01", new)
+    house.store.rename("default", "rig-01", new)
+
+
+RENAMED = "/v1/sources/left-arm/metrics/stream"
+
+
+@pytest.mark.parametrize("waited_for", [True, False], ids=["new name is read already", "new name is read by nobody"])
+def test_a_cursor_from_before_a_rename_goes_on_under_the_new_name(store: Store, *, waited_for: bool) -> None:
+    async def steps(house: House) -> None:
+        early = house.connect(path=RENAMED) if waited_for else None
+        first = house.connect()
+        await quiet()
+        house.commit(1)
+        await quiet()
+        await first.leave()
+        house.commit(2)
+        house.commit(3)
+        await quiet()
+        rename(house)
+        house.commit(4, source_id="left-arm")
+        second = house.connect(f"cursor={first.cursor}", RENAMED)
+        await until(lambda: len(second.values) >= 3)
+        assert second.frames[0]["resumed"] is True
+        assert second.values == [2, 3, 4]
+        await second.leave()
+        if early is not None:
+            assert early.values == [4]
+            await early.leave()
+
+    check(store, steps)
+
+
+def test_a_cursor_from_before_a_rename_is_said_to_be_worth_nothing_under_the_old_name(store: Store) -> None:
+    async def steps(house: House) -> None:
+        first = house.connect()
+        await quiet()
+        house.commit(1)
+        await quiet()
+        await first.leave()
+        house.commit(2)
+        await quiet()
+        rename(house)
+        second = house.connect(f"cursor={first.cursor}")
+        await until(lambda: second.frames)
+        assert second.frames[0]["resumed"] is False
+        assert "another name" in second.frames[0]["reason"]
+        house.commit(3)
+        await until(lambda: second.values)
+        assert second.values == [3]
+        await second.leave()
+
+    check(store, steps)
+
+
+def test_a_name_that_is_moving_is_not_read(store: Store) -> None:
+    async def steps(house: House) -> None:
+        house.core.moving.places.add(("default", "rig-01"))
+        wire = house.connect("cursor=")
+        await wire.end()
+        assert (wire.closed, wire.frames) == (1013, [])
+
+    check(store, steps)
+
+
 def test_a_reader_that_left_inside_of_a_commit_gets_the_rest_of_it(store: Store) -> None:
     async def steps(house: House) -> None:
         first = house.connect(path=EVENTS)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import venv
 from pathlib import Path
@@ -22,14 +25,34 @@ def install(version: str, folder: Path) -> Path:
 def environment_with(package: str, version: str, folder: Path) -> Path:
     """The same for any package of the index."""
     home = folder / (version if package == "plexus-python" else f"{package}-{version}")
-    python = home / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
-    done = home / "installed"
-    if not done.exists():
-        venv.create(home, with_pip=True, clear=True)
-        wanted = f"{package}=={version}"
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", wanted], check=True)
-        done.touch()
-    return python
+    if not (home / "installed").exists():
+        # Made aside and named when it is whole: another process may be making the same one.
+        with tempfile.TemporaryDirectory(
+            dir=_existing(folder), prefix=f"{home.name}-", ignore_cleanup_errors=True
+        ) as made:
+            _install(f"{package}=={version}", Path(made) / "new")
+            if home.exists() and not (home / "installed").exists():
+                shutil.rmtree(home)  # what a run left that was ended in the middle, before this was done aside
+            with contextlib.suppress(OSError):  # the other one was first
+                (Path(made) / "new").rename(home)
+    return _python(home)
+
+
+def _existing(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _install(wanted: str, home: Path) -> None:
+    """An environment in `home`, filled by the pip that is here already: to give it one of its own takes seconds."""
+    venv.create(home, with_pip=False)
+    pip = [sys.executable, "-m", "pip", "--python", str(_python(home))]
+    subprocess.run([*pip, "install", "--quiet", "--disable-pip-version-check", wanted], check=True)
+    (home / "installed").touch()
+
+
+def _python(home: Path) -> Path:
+    return home / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
 
 
 class Released:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -32,21 +33,32 @@ def served(tmp_path: Path) -> Iterator[Served]:
     gateway.kill()
 
 
+@pytest.fixture(scope="module")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """For each version the home of a client that found no gateway; at once, for each of its calls tries for seconds."""
+    made = {version: tmp_path_factory.mktemp(f"peer-{version}") for version in FILES}
+    with ThreadPoolExecutor(len(made)) as pool:
+        list(pool.map(leave_a_backlog, made, made.values()))
+    return made
+
+
+def leave_a_backlog(version: str, home: Path) -> None:
+    python = install(version, ROOT / ".cache" / "peers")
+    peer = Released(python, home, NOWHERE, {"api_key": "plx_of_nowhere", "source_id": "rig-01", "timeout": 0.5})
+    try:
+        assert peer.do("send", metric="motor.rpm", first=0, count=COUNT, base=time.time() - 60) == COUNT
+    finally:
+        peer.end()
+
+
 @pytest.mark.parametrize("version", list(FILES))
 def test_the_backlog_of_a_released_client_is_delivered_once_by_ours(
-    version: str, served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    version: str, homes: dict[str, Path], served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    home = tmp_path / "peer-home"
-    home.mkdir()
-    base = time.time() - 60
-    arguments = {"api_key": served.key, "source_id": "rig-01", "timeout": 0.5}
-    peer = Released(install(version, ROOT / ".cache" / "peers"), home, NOWHERE, arguments)
-    assert peer.do("send", metric="motor.rpm", first=0, count=COUNT, base=base) == COUNT
-    peer.end()
-    old = home / ".plexus" / FILES[version]
+    old = homes[version] / ".plexus" / FILES[version]
     assert rows(old) == COUNT
 
-    monkeypatch.setenv("PLEXUS_HOME", str(home / ".plexus"))
+    monkeypatch.setenv("PLEXUS_HOME", str(homes[version] / ".plexus"))
     monkeypatch.setenv("PLEXUS_URL", served.url)
     for _start in range(2):
         with Plexus(api_key=served.key, source_id="rig-01", status=MemoryStatus()) as px:

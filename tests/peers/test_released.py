@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+import attrs
 import pytest
 
 from tests.peers.released import Released, install
@@ -18,31 +20,58 @@ ROOT = Path(__file__).resolve().parents[2]
 VERSIONS = ["0.5.2", "0.9.1", "0.12.1", "0.16.0"]
 COUNT = 200
 
-
-@pytest.fixture(scope="module", params=VERSIONS)
-def version(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+each_version = pytest.mark.parametrize("version", VERSIONS)
 
 
-@pytest.fixture(scope="module")
-def served(version: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    gateway = Served(tmp_path_factory.mktemp(f"served-{version}")).start()
-    yield gateway
-    gateway.kill()
+@attrs.frozen
+class Pair:
+    """A gateway, and a released client of it that is online."""
+
+    served: Served
+    peer: Released
 
 
 @pytest.fixture(scope="module")
-def peer(version: str, served: Served) -> Iterator[Released]:
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Pair]]:
+    """One pair for every version; they are begun side by side, since most of that is waiting."""
+    gateways = {version: Served(tmp_path_factory.mktemp(f"served-{version}")) for version in VERSIONS}
+    peers: list[Released] = []
+
+    def begin(version: str) -> Pair:
+        served = gateways[version].start()
+        peers.append(client := _client(version, served))
+        # A released client's first readings go over HTTP until its socket is up; commands and runs need the socket.
+        client.do("send", metric="warm.up", first=0, count=1, base=time.time() - 60)
+        _arrived(served, "warm.up", [0])
+        eventually(lambda: served.get("/v1/sources/rig-01")["online"], 20.0, "the source online")
+        return Pair(served, client)
+
+    try:
+        with ThreadPoolExecutor(len(VERSIONS)) as pool:
+            begun = dict(zip(VERSIONS, pool.map(begin, VERSIONS), strict=True))
+        yield begun
+    finally:
+        for peer in peers:
+            peer.end()
+        for gateway in gateways.values():
+            gateway.kill()
+
+
+@pytest.fixture
+def served(pairs: dict[str, Pair], version: str) -> Served:
+    return pairs[version].served
+
+
+@pytest.fixture
+def peer(pairs: dict[str, Pair], version: str) -> Released:
+    return pairs[version].peer
+
+
+def _client(version: str, served: Served) -> Released:
     python = install(version, ROOT / ".cache" / "peers")
     home = served.folder / "peer-home"
     home.mkdir()
-    client = Released(python, home, served.url, {"api_key": served.key, "source_id": "rig-01"})
-    # A released client's first readings go over HTTP until its socket is up; commands and runs need the socket.
-    client.do("send", metric="warm.up", first=0, count=1, base=time.time() - 60)
-    _arrived(served, "warm.up", [0])
-    eventually(lambda: served.get("/v1/sources/rig-01")["online"], 20.0, "the source online")
-    yield client
-    client.end()
+    return Released(python, home, served.url, {"api_key": served.key, "source_id": "rig-01"})
 
 
 def _arrived(served: Served, metric: str, expected: list[object]) -> None:
@@ -53,18 +82,21 @@ def _arrived(served: Served, metric: str, expected: list[object]) -> None:
     )
 
 
+@each_version
 def test_what_a_released_client_sends_is_read_back(served: Served, peer: Released) -> None:
     base = time.time() - 60
     peer.do("send", metric="motor.rpm", first=0, count=COUNT, base=base)
     _arrived(served, "motor.rpm", list(range(COUNT)))
 
 
+@each_version
 def test_a_batch_of_a_released_client_is_read_back(served: Served, peer: Released) -> None:
     peer.do("batch", points=[["battery.voltage", 12.4], ["battery.current", 3]], timestamp=time.time() - 60)
     _arrived(served, "battery.voltage", [12.4])
     _arrived(served, "battery.current", [3])
 
 
+@each_version
 def test_an_event_of_a_released_client_is_read_back(served: Served, peer: Released) -> None:
     peer.do("event", name="mode.changed", data={"to": "auto"}, timestamp=time.time() - 60)
 
@@ -78,6 +110,7 @@ def test_an_event_of_a_released_client_is_read_back(served: Served, peer: Releas
     eventually(lambda: stored() == [("mode.changed", {"to": "auto"})], 40.0, "the event")
 
 
+@each_version
 def test_a_run_of_a_released_client_is_kept_with_its_points(served: Served, peer: Released, version: str) -> None:
     if version == "0.9.1":
         assert not peer.do("has", name="run")  # between 0.9.0 and 0.11.0 there were none
@@ -92,15 +125,28 @@ def test_a_run_of_a_released_client_is_kept_with_its_points(served: Served, peer
     eventually(lambda: closed() == [("thermal-cycle", "completed")], 40.0, "the closed run")
 
 
+@each_version
 def test_a_command_reaches_a_released_client(served: Served, peer: Released) -> None:
     answer = served.post("/v1/sources/rig-01/commands", {"command": "say", "params": {"text": "hello"}})
     assert answer["queued"] is True
     assert peer.do("told", timeout=20) == [{"name": "say", "params": {"text": "hello"}}]
 
 
+@pytest.fixture(scope="module")
+def restarts(pairs: dict[str, Pair]) -> Iterator[dict[str, Future[None]]]:
+    """The restart of each gateway, all under way at once: a client waits for seconds before it dials again."""
+    with ThreadPoolExecutor(len(VERSIONS)) as pool:
+        yield {version: pool.submit(_restart, pair.served, pair.peer, version) for version, pair in pairs.items()}
+
+
+@each_version
 def test_a_restart_of_the_gateway_loses_nothing_of_a_released_client(
-    served: Served, peer: Released, version: str
+    restarts: dict[str, Future[None]], version: str
 ) -> None:
+    restarts[version].result()
+
+
+def _restart(served: Served, peer: Released, version: str) -> None:
     base = time.time() - 60
     peer.do("send", metric="motor.angle", first=0, count=COUNT, base=base)
     _arrived(served, "motor.angle", list(range(COUNT)))

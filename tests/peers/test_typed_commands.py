@@ -33,6 +33,7 @@ class Serving:
         foreign = ("PLEXUS_", "PYTHON")
         keep = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         hosts = {"PLEXUS_GATEWAY_URL": gateway.url, "PLEXUS_GATEWAY_WS_URL": gateway.ws_url}
+        self._home = home
         self._log = (home / "stderr.txt").open("wb")
         self._process = subprocess.Popen(
             [python, DRIVER],
@@ -54,6 +55,10 @@ class Serving:
         assert self._process.stdout is not None
         told: dict[str, Any] = json.loads(self._process.stdout.readline())
         return told
+
+    def said(self) -> str:
+        """What it wrote to its error stream so far."""
+        return (self._home / "stderr.txt").read_text(errors="replace")
 
     def end(self) -> None:
         """End its serving, and the process if that does not."""
@@ -85,6 +90,8 @@ def peer(
     try:
         assert serving.told() == {"ready": True}
         eventually(lambda: gateway.core.devices.connected("default", "rig-01"), 30.0, "the released client")
+        # It connects before it serves, and what comes in between is lost by its own design.
+        eventually(lambda: "serving 2 command(s)" in serving.said(), 30.0, "the released client's word that it serves")
         yield serving
     finally:
         serving.end()

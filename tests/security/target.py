@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 
+from tests.support import plain
 from tests.support.served import Served
 
 MIB = 1024 * 1024
@@ -42,7 +43,7 @@ class Target(Served):
     def request(self, method: str, path: str, **details: Any) -> httpx.Response:
         """One request with the key, unless `headers` are given."""
         details.setdefault("headers", self._headers())
-        return httpx.request(method, self.url + path, timeout=60, **details)
+        return plain.request(method, self.url + path, timeout=60, **details)
 
     @contextmanager
     def growth(self) -> Iterator[list[float]]:

@@ -8,11 +8,11 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from plexus.gateway import Gateway
 from tests.security.target import RawSocket, Target
+from tests.support import plain
 
 CANARY = "plx_canary" + "Z" * 36
 
@@ -48,10 +48,10 @@ def test_no_answer_and_no_log_line_holds_a_key(
             ("DELETE", "/ingest", None),
             ("GET", "/nowhere", None),
         ]:
-            answer = httpx.request(method, gateway.url + path, headers=headers, content=body)
+            answer = plain.request(method, gateway.url + path, headers=headers, content=body)
             if CANARY not in path:
                 answers.append(answer.text + str(answer.headers))
-        answers.append(httpx.get(gateway.url + "/v1/sources", headers={"x-api-key": CANARY[:-1]}).text)
+        answers.append(plain.request("GET", gateway.url + "/v1/sources", headers={"x-api-key": CANARY[:-1]}).text)
         for path, frame in [
             ("/ws/device", {"type": "device_auth", "api_key": CANARY, "source_id": "NOT VALID"}),
             ("/ws/device", {"type": "device_auth", "api_key": CANARY, "source_id": "rig-01"}),

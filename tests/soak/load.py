@@ -12,10 +12,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import httpx
 from websockets.sync.client import connect
 
 from plexus import Plexus, PlexusAPI
+from tests.support import plain
 from tests.support.served import Served
 
 PAUSE_S = 0.05
@@ -127,7 +127,7 @@ class Load:
                         return
 
     def _posts(self, source_id: str) -> None:
-        with httpx.Client(headers={"x-api-key": self._served.key}, timeout=30) as client:
+        with plain.client(headers={"x-api-key": self._served.key}, timeout=30) as client:
             while self._going():
                 points = [{"metric": "soak.value", "value": index, "source_id": source_id} for index in range(50)]
                 client.post(self._served.url + "/ingest", json={"points": points}).raise_for_status()
@@ -154,7 +154,7 @@ class Load:
                             break
 
     def _runs(self) -> None:
-        with httpx.Client(base_url=self._served.url, headers={"x-api-key": self._served.key}, timeout=30) as client:
+        with plain.client(base_url=self._served.url, headers={"x-api-key": self._served.key}, timeout=30) as client:
             while self._going():
                 opened = client.post("/api/runs", json={"name": "soak", "source_id": None}).raise_for_status().json()
                 client.post("/v1/sources/ours-0/commands", json={"command": "say", "params": {"text": "hello"}})

@@ -25,6 +25,7 @@ from plexus.gateway.asgi import ASGIApp, Message, Scope
 from plexus.gateway.assembly import Ports, build_core
 from plexus.gateway.core import Core
 from plexus.ports.store import Receipt, Submission
+from tests.support import plain
 from tests.support.waiting import eventually
 
 KEY = "plx_a-bootstrap-key-for-tests-only-0123456789"
@@ -92,7 +93,7 @@ def embedded(tmp_path: Path) -> Iterator[Gateway]:
 def http(gateway: Gateway, key: str | None = KEY) -> httpx.Client:
     """A client with a key on every request; to be used as a context manager."""
     headers = {} if key is None else {"x-api-key": key}
-    return httpx.Client(base_url=gateway.url, headers=headers, trust_env=False, timeout=PATIENCE_S)
+    return plain.client(base_url=gateway.url, headers=headers, timeout=PATIENCE_S)
 
 
 def make_key(gateway: Gateway, *scopes: str, org: str = "default", source_id: str | None = None) -> str:

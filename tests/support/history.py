@@ -68,6 +68,7 @@ class History:
             extras=tables.extras,
             first_seq=self.seq,
             last_seq=self.seq,
+            owning=lambda kind: {file.day for file in self.files if file.kind == kind},
         )
         self.files += made
         return made

@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 
+from tests.support import plain
 from tests.support.waiting import eventually
 
 PLEXUS = Path(sys.executable).with_name("plexus.exe" if sys.platform == "win32" else "plexus")
@@ -26,10 +27,11 @@ def free_port() -> int:
 
 
 class Served:
-    """A gateway process over `folder`, started and stopped at will; its data stays."""
+    """A gateway process over `folder`, started and stopped at will; its data stays. `settings` are `KEY=VALUE` each."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *settings: str) -> None:
         self.folder = folder
+        self._settings = [word for setting in settings for word in ("--set", setting)]
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.key = "plx_" + secrets.token_urlsafe(32)
@@ -40,7 +42,7 @@ class Served:
         foreign = {name for name in os.environ if name.startswith("PLEXUS_")}
         environment = {name: value for name, value in os.environ.items() if name not in foreign}
         environment |= {"PLEXUS_BOOTSTRAP_KEY": self.key, "PLEXUS_HOME": str(self.folder / "home")}
-        arguments = ["serve", "--port", str(self.port), "--data", str(self.folder / "data")]
+        arguments = ["serve", "--port", str(self.port), "--data", str(self.folder / "data"), *self._settings]
         with (self.folder / "serve.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [*wrapper, str(PLEXUS), *arguments], env=environment, stdout=log, stderr=log, start_new_session=True
@@ -63,12 +65,12 @@ class Served:
 
     def get(self, path: str, **query: str) -> Any:
         """One answer of the data API; None for a 404."""
-        answer = httpx.get(self.url + path, params=query, headers=self._headers(), timeout=30)
+        answer = plain.request("GET", self.url + path, params=query, headers=self._headers(), timeout=30)
         return None if answer.status_code == 404 else answer.raise_for_status().json()
 
     def post(self, path: str, body: dict[str, Any]) -> Any:
         """Post JSON and read JSON."""
-        answer = httpx.post(self.url + path, json=body, headers=self._headers(), timeout=30)
+        answer = plain.request("POST", self.url + path, json=body, headers=self._headers(), timeout=30)
         return answer.raise_for_status().json()
 
     def values(self, source_id: str, metric: str, last: str = "1h") -> list[Any]:
@@ -83,7 +85,7 @@ class Served:
         assert self._process is not None
         assert self._process.poll() is None, f"the gateway ended: {self.said()}"
         try:
-            return httpx.get(self.url + "/healthz", timeout=5).status_code == 200
+            return plain.request("GET", self.url + "/healthz", timeout=5).status_code == 200
         except httpx.TransportError:
             return False
 

@@ -13,6 +13,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from tests.support import plain
 from tests.support.scripted import Gateway0160, Gateway052, ScriptedGateway
 from tests.support.scripted_ingest import API_KEY
 from tests.support.waiting import eventually
@@ -37,7 +38,7 @@ def hear(socket: ClientConnection) -> Any:
 
 
 def post(gateway: ScriptedGateway, body: Any, **headers: str) -> httpx.Response:
-    return httpx.post(f"{gateway.url}/ingest", json=body, headers={"x-api-key": API_KEY, **headers})
+    return plain.request("POST", f"{gateway.url}/ingest", json=body, headers={"x-api-key": API_KEY, **headers})
 
 
 def test_052_stores_what_it_hears_and_does_not_answer() -> None:
@@ -136,8 +137,8 @@ def test_ingest_answers_as_section_3_says() -> None:
         assert answer.json() == {"success": True, "count": 1, "dropped": 0, "source_id": "rig-01"}
         packed = gzip.compress(json.dumps({"source_id": "rig-01", "points": [POINT]}).encode())
         headers = {"x-api-key": API_KEY, "content-encoding": "gzip"}
-        assert httpx.post(f"{gateway.url}/ingest", content=packed, headers=headers).status_code == 200
-        assert httpx.get(f"{gateway.url}/ingest").status_code == 405
+        assert plain.request("POST", f"{gateway.url}/ingest", content=packed, headers=headers).status_code == 200
+        assert plain.request("GET", f"{gateway.url}/ingest").status_code == 405
         assert [point["via"] for point in gateway.stored] == ["http", "http"]
 
 

@@ -7,20 +7,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from plexus.domain.errors import StoreError
-from plexus.ports.audit import AuditEntry
+from plexus.ports.audit import UNSET_CLOCK_MS, AuditEntry
 
 
 class MemoryAudit:
-    """Keeps everything, in order."""
+    """Keeps everything, in order, until it is told to forget."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._entries: list[AuditEntry] = []
+        self._entries: dict[str, dict[int, AuditEntry]] = {}
 
     def record(self, entry: AuditEntry) -> None:
         """Keep an entry."""
         with self._lock:
-            self._entries.append(entry)
+            own = self._entries.setdefault(entry.org, {})
+            own[next(reversed(own), 0) + 1] = entry
 
     def entries(
         self,
@@ -33,7 +34,7 @@ class MemoryAudit:
     ) -> Sequence[tuple[int, AuditEntry]]:
         """Entries with their numbers, newest first."""
         with self._lock:
-            numbered = list(enumerate((entry for entry in self._entries if entry.org == org), start=1))
+            numbered = list(self._entries.get(org, {}).items())
         found = (
             (number, entry)
             for number, entry in reversed(numbered)
@@ -42,6 +43,19 @@ class MemoryAudit:
             and (before is None or number < before)
         )
         return [item for item, _ in zip(found, range(limit), strict=False)]
+
+    def forget(self, before_ms: float) -> int:
+        """Remove what is older, but an organisation's newest entry."""
+        with self._lock:
+            old = [
+                (own, number)
+                for own in self._entries.values()
+                for number, entry in own.items()
+                if UNSET_CLOCK_MS <= entry.at_ms < before_ms and number < next(reversed(own))
+            ]
+            for own, number in old:
+                del own[number]
+        return len(old)
 
     def snapshot(self, folder: Path) -> None:  # noqa: ARG002 - the port's shape
         """There is nothing to copy from."""

@@ -60,6 +60,8 @@ class MemoryStore:
         self._heard: dict[tuple[str, str], int] = {}
         self._log = secrets.token_hex(8)
         self._groups: list[list[tuple[str, Columns]]] = []
+        self._left: dict[tuple[str, str], int] = {}
+        """By (org, source) that got another name: the last group before that."""
         self._closed = False
 
     def commit(self, group: Sequence[Submission]) -> list[Receipt]:
@@ -192,7 +194,7 @@ class MemoryStore:
         """The source's points in the order of commit."""
         with self._lock:
             self._check_open()
-            if not 1 <= first <= len(self._groups) + 1:
+            if not 1 <= first <= len(self._groups) + 1 or first <= self._left.get((org, source_id), 0):
                 return None
             found: list[tuple[int, Columns]] = []
             points = 0
@@ -247,6 +249,11 @@ class MemoryStore:
             if source_id in own.seen_ns:
                 own.seen_ns[new] = own.seen_ns.pop(source_id)
             merged(own.losses[new], own.losses.pop(source_id, {}).values())
+            for group in self._groups:
+                for name, columns in group:
+                    if name == org:
+                        columns.source_id = [new if one == source_id else one for one in columns.source_id]
+            self._left[org, source_id] = len(self._groups)
             for (name, _stream), state in self._streams.items():
                 if name == org and state.source_id == source_id:
                     state.source_id = new

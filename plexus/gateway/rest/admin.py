@@ -165,10 +165,12 @@ async def rotate_key(caller: Asking, key_id: FromPath[str]) -> MadeKey:
     return _made(text, info)
 
 
-@delete("/v1/admin/keys/{key_id:str}", opt=ADMIN, status_code=200, responses=REFUSALS)
+@delete("/v1/admin/keys/{key_id:str}", opt=ADMIN, status_code=200, responses={**REFUSALS, 409: TAKEN})
 async def revoke_key(caller: Asking, key_id: FromPath[str]) -> KeyItem:
-    """Revoke a key at once and for ever; open connections with it end within seconds."""
+    """Revoke a key at once and for ever; open connections with it end within seconds. 409 for the key that asks, and
+    for the last one that administers its organisation."""
     known = await _known(caller, key_id)
+    await _require_another(caller, known)
     if not await caller.ask(_desk(caller).revoke, caller.key.key_id, known):
         raise _no_key(key_id)
     return _item(caller, await _known(caller, key_id))
@@ -229,6 +231,29 @@ async def _known(caller: Caller, key_id: str) -> KeyInfo:
         except HttpError:
             raise _no_key(key_id) from None
     return found
+
+
+async def _require_another(caller: Caller, going: KeyInfo) -> None:
+    """Raise HttpError 409 when nobody could undo it: for the key that asks, and for the last of its organisation."""
+    if going.key_id == caller.key.key_id:
+        raise HttpError(
+            409,
+            f"{going.key_id} is the key that asks; revoke it with another one, or with `plexus keys` on the machine",
+        )
+    desk = _desk(caller)
+    if not _administers(going) or not desk.live(going):
+        return
+    left = await caller.ask(caller.core.keyring.list)
+    if not any(
+        one.org == going.org and one.key_id != going.key_id and _administers(one) and desk.live(one) for one in left
+    ):
+        raise HttpError(
+            409, f"{going.key_id} is the last key that administers the organisation {going.org}; make another one first"
+        )
+
+
+def _administers(info: KeyInfo) -> bool:
+    return info.source_id is None and info.allows("admin")
 
 
 def _no_key(key_id: str) -> HttpError:

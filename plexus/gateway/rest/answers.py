@@ -93,7 +93,7 @@ class EventItem:
 def wire_ms(ms: float) -> float:
     """Milliseconds as they travel: whole where they are whole, else to the microsecond."""
     whole = int(ms)
-    return whole if whole == ms else round(ms, 3)
+    return whole if whole == ms else round(ms * 1e3) / 1e3  # as numpy rounds a column
 
 
 def wire_times(times_ms: Sequence[float]) -> list[float]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
+import attrs
 from litestar import Litestar, Request, Router
 from litestar.connection import ASGIConnection
 from litestar.di import Provide
@@ -14,7 +16,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme, Server
 
 from plexus._version import __version__
-from plexus.gateway.asgi import ASGIApp, HttpError
+from plexus.gateway.asgi import ASGIApp, HttpError, Receive, Scope, Send
 from plexus.gateway.core import Core
 from plexus.gateway.rest import (
     admin,
@@ -34,7 +36,7 @@ from plexus.gateway.rest import (
     runs,
     sources,
 )
-from plexus.gateway.rest.caller import PUBLIC, Caller, build_desk, check_scope, key_of
+from plexus.gateway.rest.caller import PUBLIC, Caller, Desk, build_desk, check_scope, key_of
 from plexus.gateway.rest.told import Told, operation_id
 
 ROUTES = (
@@ -80,40 +82,70 @@ for _route in ROUTES:
     _route.operation_class = Told  # of all of them, so that no handler can be forgotten in the document
 
 
+@attrs.frozen
+class Own:
+    """What is one gateway's own; it goes with each request, so that gateways of one process share the application."""
+
+    core: Core
+    desk: Desk
+
+
 def build_rest(core: Core) -> ASGIApp:
     """The REST part of the gateway as an ASGI application.
 
     It expects whoever stands in front of it to have put the request's KeyInfo into `scope["state"]["key"]`.
     """
-    desk = build_desk(core)
+    app = _application(core.settings.proxy.base_path, core.limits.rest_body_bytes)
+    own = Own(core, build_desk(core))
 
-    def provide_caller(request: Request[Any, Any, Any]) -> Caller:
-        return Caller(core, key_of(request), desk, request.receive)  # type: ignore[arg-type]  # its messages are TypedDicts
+    async def rest(scope: Scope, receive: Receive, send: Send) -> None:
+        scope.setdefault("state", {})["own"] = own
+        await app(scope, receive, send)
 
-    def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-        try:
-            check_scope(connection, handler)
-        except HttpError as exc:
-            if exc.status == 403:
-                core.meters.reject("scope")
-            raise
+    return rest
 
-    app: ASGIApp = Litestar(  # type: ignore[assignment]  # its scope is a union of TypedDicts, ours the mapping they are
+
+@lru_cache(maxsize=8)
+def _application(base_path: str, max_body_bytes: int) -> ASGIApp:
+    """Routes, guard and document, which know no gateway; to put them together takes longer than to start one."""
+    return Litestar(  # type: ignore[return-value]  # its scope is a union of TypedDicts, ours the mapping they are
         route_handlers=list(ROUTES),
         dependencies={
-            "caller": Provide(provide_caller, sync_to_thread=False),
-            "core": Provide(lambda: core, sync_to_thread=False),
+            "caller": Provide(_provide_caller, sync_to_thread=False),
+            "core": Provide(_provide_core, sync_to_thread=False),
             "asked": Provide(params.provide_window, sync_to_thread=False),
             "form": Provide(arrow.provide_form, sync_to_thread=False),
         },
-        guards=[guard],
+        guards=[_guard],
         exception_handlers=faults.HANDLERS,
-        openapi_config=_openapi(core.settings.proxy.base_path),
-        request_max_body_size=core.limits.rest_body_bytes,
+        openapi_config=_openapi(base_path),
+        request_max_body_size=max_body_bytes,
         logging_config=None,
         debug=False,
     )
-    return app
+
+
+def _own(connection: ASGIConnection[Any, Any, Any, Any]) -> Own:
+    own: Own = connection.scope["state"]["own"]
+    return own
+
+
+def _provide_caller(request: Request[Any, Any, Any]) -> Caller:
+    own = _own(request)
+    return Caller(own.core, key_of(request), own.desk, request.receive)  # type: ignore[arg-type]  # its messages are TypedDicts
+
+
+def _provide_core(request: Request[Any, Any, Any]) -> Core:
+    return _own(request).core
+
+
+def _guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    try:
+        check_scope(connection, handler)
+    except HttpError as exc:
+        if exc.status == 403:
+            _own(connection).core.meters.reject("scope")
+        raise
 
 
 def _openapi(base_path: str) -> OpenAPIConfig:

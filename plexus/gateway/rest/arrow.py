@@ -4,10 +4,13 @@ Rows instead of columns by name; every stream has the schema below, also without
 and doubles are doubles, NaN and infinity included. A value that is no number stands in `text` and leaves `value` null:
 text as it is, a boolean, an object or an array as JSON; an integer that a double does not hold exactly stands in both.
 
-    query, raw        metric, timestamp, value, text
-    query, buckets    metric, timestamp, min, max, avg, count, last, last_text
+    query, raw        metric, timestamp, value, text, kind
+    query, buckets    metric, timestamp, min, max, avg, count, last, last_text, last_kind
     fleet/metrics     source_id, online, timestamp, min, max, avg, count
     events            metric, timestamp, value, text, tags (a JSON object)
+
+`kind` says what a value was: 0 a double, 1 an integer, 2 text, 3 a boolean, an object or an array. It is null where
+there is none.
 
 What JSON says beside the columns (`interval`, `truncated` …) is in the schema's metadata, as JSON.
 """
@@ -39,12 +42,24 @@ InForm = NamedDependency[SkipValidation[Form]]
 
 TIME = pa.timestamp("us", "UTC")
 NAME = pa.dictionary(pa.int32(), pa.string())
-RAW = pa.schema([("metric", NAME), ("timestamp", TIME), ("value", pa.float64()), ("text", pa.string())])
+KIND = pa.uint8()
+RAW = pa.schema([("metric", NAME), ("timestamp", TIME), ("value", pa.float64()), ("text", pa.string()), ("kind", KIND)])
 _AGGREGATES = [("min", pa.float64()), ("max", pa.float64()), ("avg", pa.float64()), ("count", pa.int64())]
 BUCKETS = pa.schema(
-    [("metric", NAME), ("timestamp", TIME), *_AGGREGATES, ("last", pa.float64()), ("last_text", pa.string())]
+    [
+        ("metric", NAME),
+        ("timestamp", TIME),
+        *_AGGREGATES,
+        ("last", pa.float64()),
+        ("last_text", pa.string()),
+        ("last_kind", KIND),
+    ]
 )
 FLEET = pa.schema([("source_id", NAME), ("online", pa.bool_()), ("timestamp", TIME), *_AGGREGATES])
+_KINDS: Mapping[type, int] = {float: 0, int: 1, str: 2}
+_EXACT = 2**53
+"""Up to here, below zero too, a double holds every integer."""
+
 EVENTS = pa.schema(
     [
         ("metric", pa.string()),
@@ -75,9 +90,9 @@ def choose_form(accept: str | None) -> Form:
     raise HttpError(406, f"this route answers application/json and {MEDIA_TYPE}; name one of them in accept")
 
 
-def document(form: Form, encoded: bytes) -> Response[Any]:
+def document(form: Form, encoded: bytes, headers: Mapping[str, str] | None = None) -> Response[Any]:
     """An answer that is encoded already."""
-    return Response(encoded, media_type=MEDIA_TYPE if form == "arrow" else MediaType.JSON)
+    return Response(encoded, media_type=MEDIA_TYPE if form == "arrow" else MediaType.JSON, headers=headers)
 
 
 def raw_stream(series: Mapping[str, Series], said: Mapping[str, Any]) -> bytes:
@@ -86,7 +101,12 @@ def raw_stream(series: Mapping[str, Series], said: Mapping[str, Any]) -> bytes:
 
     def batches() -> Iterator[list[Any]]:
         for index, part in enumerate(series.values()):
-            yield [_repeated(index, names, len(part)), _times(part.timestamp_ms), *value_columns(part.value)]
+            yield [
+                _repeated(index, names, len(part)),
+                _times(part.timestamp_ms),
+                *value_columns(part.value),
+                kinds(part.value),
+            ]
 
     return _stream(RAW, batches(), said)
 
@@ -98,7 +118,8 @@ def bucket_stream(series: Mapping[str, BucketSeries], said: Mapping[str, Any]) -
     def batches() -> Iterator[list[Any]]:
         for index, part in enumerate(series.values()):
             name = _repeated(index, names, len(part))
-            yield [name, _times(part.timestamp_ms), *_aggregates(part), *value_columns(part.last)]
+            last = (*value_columns(part.last), kinds(part.last))
+            yield [name, _times(part.timestamp_ms), *_aggregates(part), *last]
 
     return _stream(BUCKETS, batches(), said)
 
@@ -136,10 +157,21 @@ def event_stream(events: Sequence[Event]) -> bytes:
 
 def value_columns(values: Sequence[Value | None]) -> tuple[Any, Any]:
     """Values of any type as a column of doubles and one of text; see the module."""
-    if set(map(type, values)) <= {float}:
+    if hasattr(values, "__array__"):  # a column of doubles as the store has it
+        return pa.array(np.asarray(values, np.float64)), pa.nulls(len(values), pa.string())
+    types = set(map(type, values))
+    if types <= {float} or (types == {int} and min(values) >= -_EXACT and max(values) <= _EXACT):  # type: ignore[type-var, operator]
         return pa.array(values, pa.float64()), pa.nulls(len(values), pa.string())
     numbers = [float(value) if is_number(value) else None for value in values]  # type: ignore[arg-type]
     return pa.array(numbers, pa.float64()), pa.array(list(map(value_text, values)), pa.string())
+
+
+def kinds(values: Sequence[Value | None]) -> Any:
+    """What each value was; see the module."""
+    types = {float} if hasattr(values, "__array__") else set(map(type, values))
+    if len(types) == 1 and types < _KINDS.keys():
+        return pa.array(np.full(len(values), _KINDS[types.pop()], np.uint8))
+    return pa.array([None if value is None else _KINDS.get(type(value), 3) for value in values], KIND)
 
 
 def value_text(value: Value | None) -> str | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from typing import Annotated, Any
-from urllib.parse import unquote
 
 import attrs
 import msgspec
@@ -17,6 +16,7 @@ from plexus.domain.names import metric_fault
 from plexus.gateway.asgi import HttpError
 from plexus.gateway.rest.caller import WRITE, Asking, Caller
 from plexus.gateway.rest.faults import REFUSALS, TAKEN
+from plexus.gateway.rest.params import written
 
 PATH = "/v1/sources/{source_id:str}/metrics"
 ODD_PATHS = (f"{PATH}/latest", f"{PATH}/query")
@@ -108,7 +108,4 @@ async def _forget(caller: Caller, source_id: str, name: str) -> MetricForgotten:
 
 
 def _name(request: Request[Any, Any, Any], source_id: str) -> str:
-    """The name as the url has it: a framework's path folds slashes, and a metric may hold them."""
-    raw = request.scope.get("raw_path") or request.scope["path"].encode()
-    text = unquote(raw.partition(b"?")[0].decode("latin-1"), errors="replace")
-    return text.partition(f"/v1/sources/{source_id}/metrics/")[2]
+    return written(request, f"/v1/sources/{source_id}/metrics/")

@@ -16,11 +16,14 @@ from plexus.gateway.rest import answers, arrow, body
 from plexus.gateway.rest.arrow import Form, InForm, document
 from plexus.gateway.rest.caller import READ, Asking
 from plexus.gateway.rest.faults import REFUSALS
-from plexus.gateway.rest.params import NAME, NAMES, InWindow
+from plexus.gateway.rest.params import NAME, NAMES, InWindow, counting, whole_number
 from plexus.gateway.rest.windows import fit_interval, pick_interval
 from plexus.ports.store import Question, Store, Window
 
 T = TypeVar("T")
+
+MAX_LIMIT_HEADER = "x-plexus-max-limit"
+MOST_ROWS = 1_000_000_000
 Columns = dict[str, Union[answers.RawColumns, answers.BucketColumns]]
 
 Metrics = Annotated[
@@ -47,6 +50,17 @@ IntervalName = Annotated[
         description="Raw values or the length of a bucket. Without it: raw for less than 10 minutes, else about 1,000 "
         "buckets.",
         schema_extra={"enum": ["raw", *INTERVAL_MS]},
+    ),
+]
+
+
+Limit = Annotated[
+    str | None,
+    counting(
+        "The most rows of a raw answer; 10,000 without it. The header x-plexus-max-limit of an answer says up to how "
+        "many this gateway gives.",
+        1,
+        MOST_ROWS,
     ),
 ]
 
@@ -81,18 +95,21 @@ async def query_metrics(
     metrics: Metrics = None,
     metric: Metric = None,
     interval: IntervalName = None,
+    limit: Limit = None,
 ) -> Response[answers.Query]:
     """Values over a window, raw or in buckets. Every metric that is asked for by name is in the answer."""
     names = wanted_names(metrics, metric)
     chosen, auto = pick_interval(asked, interval)
+    most = caller.core.limits.answer_rows
+    rows = min(most, whole_number(limit, "limit", 1, MOST_ROWS) or MAX_RAW_ROWS)
     await caller.source(source_id)
     subject = Subject(caller.core.store, caller.org, source_id, names)
     if chosen == "raw":
-        return document(form, await caller.question(lambda question: _raw(subject, asked.window, form, question)))
-    limit = caller.core.limits.answer_rows
+        found = await caller.question(lambda question: _raw(subject, asked.window, rows, form, question))
+        return document(form, found, {MAX_LIMIT_HEADER: str(most)})
 
     def ask(question: Question) -> bytes:
-        fitting = fit_interval(asked, chosen, subject.count(), limit, auto=auto)
+        fitting = fit_interval(asked, chosen, subject.count(), most, auto=auto)
         return _buckets(subject, asked.window, fitting, auto, form, question)
 
     return document(form, await caller.question(ask))
@@ -126,8 +143,8 @@ def wanted_names(metrics: Sequence[str] | None, metric: Sequence[str] | None) ->
     return list(dict.fromkeys(names))
 
 
-def _raw(subject: Subject, window: Window, form: Form, question: Question) -> bytes:
-    found = subject.store.raw(subject.org, subject.source_id, subject.names, window, MAX_RAW_ROWS, question=question)
+def _raw(subject: Subject, window: Window, rows: int, form: Form, question: Question) -> bytes:
+    found = subject.store.raw(subject.org, subject.source_id, subject.names, window, rows, question=question)
     series = subject.ordered(found.series, Series())
     if form == "arrow":
         return arrow.raw_stream(series, {"interval": "raw", "auto_downsampled": False, "truncated": found.truncated})

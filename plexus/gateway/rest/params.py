@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
+from urllib.parse import unquote
 
+from litestar import Request
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter, SkipValidation
 
@@ -68,3 +70,10 @@ InWindow = NamedDependency[SkipValidation[Asked]]
 def provide_window(caller: Asking, last: Last = None, start: Start = None, end: End = None) -> Asked:
     """The window that a request asks for; raises QueryError."""
     return parse_window(last, start, end, caller.core.wall_ns())
+
+
+def written(request: Request[Any, Any, Any], before: str) -> str:
+    """What comes after `before` in the url as it was written: the framework folds slashes, and a name may hold them."""
+    raw = request.scope.get("raw_path") or request.scope["path"].encode()
+    text = unquote(raw.partition(b"?")[0].decode("latin-1"), errors="replace")
+    return text.partition(before)[2]

@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal
 
 import attrs
 import msgspec
-from litestar import get, patch, post
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar import Request, get, patch, post
+from litestar.params import JSONBody, PathParameter, QueryParameter
 from msgspec import UNSET, UnsetType
 
 from plexus.domain.errors import QueryError
@@ -25,11 +25,14 @@ from plexus.gateway.asgi import HttpError
 from plexus.gateway.rest import judging
 from plexus.gateway.rest.caller import READ, WRITE, Asking, Caller
 from plexus.gateway.rest.faults import REFUSALS
+from plexus.gateway.rest.params import written
 from plexus.gateway.rest.settling import settled
 from plexus.gateway.rest.windows import NS_PER_MS, format_instant, parse_instant
 
 _STATUSES: Mapping[str, RunStatus] = {"running": "running", "completed": "completed", "aborted": "aborted"}
 
+PATH = "/api/runs"
+RunId = Annotated[str, PathParameter(description="The run's id, escaped as in any url: a / in it is %2F.")]
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 StatusName = Annotated[
     str | None, QueryParameter(description="Only runs of this status.", schema_extra={"enum": list(_STATUSES)})
@@ -100,7 +103,7 @@ class Runs:
     runs: list[RunItem]
 
 
-@post("/api/runs", opt=WRITE, status_code=200, responses=REFUSALS)
+@post(PATH, opt=WRITE, status_code=200, responses=REFUSALS)
 async def announce_run(caller: Asking, data: JSONBody[NewRun]) -> OneRun:
     """Open a run, or keep what an older device says of one."""
     if not caller.sees(data.source_id):
@@ -115,9 +118,15 @@ async def announce_run(caller: Asking, data: JSONBody[NewRun]) -> OneRun:
     return OneRun(_item(run))
 
 
-@patch("/api/runs/{run_id:str}", opt=WRITE, responses=REFUSALS)
-async def close_run(caller: Asking, run_id: FromPath[str], data: JSONBody[RunEnd]) -> OneRun:
+@patch(f"{PATH}/{{run_id:path}}", opt=WRITE, responses=REFUSALS)
+async def close_run(
+    caller: Asking,
+    request: Request[Any, Any, Any],
+    run_id: RunId,
+    data: JSONBody[RunEnd],
+) -> OneRun:
     """Close a run, and judge it where it has criteria."""
+    run_id = written(request, f"{PATH}/")
     kept = await caller.ask(caller.core.registry.run, caller.org, run_id)
     if kept is None or not caller.sees(kept.source_id):
         raise HttpError(404, f"NOT_FOUND: there is no run {run_id[:256]!r}; GET /api/runs lists all")
@@ -128,16 +137,17 @@ async def close_run(caller: Asking, run_id: FromPath[str], data: JSONBody[RunEnd
     return OneRun(_item(run, await judging.judgement(caller, run)))
 
 
-@get("/api/runs/{run_id:str}", opt=READ, responses=REFUSALS)
-async def get_run(caller: Asking, run_id: FromPath[str]) -> OneRun:
+@get(f"{PATH}/{{run_id:path}}", opt=READ, responses=REFUSALS)
+async def get_run(caller: Asking, request: Request[Any, Any, Any], run_id: RunId) -> OneRun:
     """One run; one that has ended and has criteria is judged on what is stored now."""
+    run_id = written(request, f"{PATH}/")
     run = await caller.ask(caller.core.registry.run, caller.org, run_id)
     if run is None or not caller.sees(run.source_id):
         raise HttpError(404, f"NOT_FOUND: there is no run {run_id[:256]!r}; GET /api/runs lists all")
     return OneRun(_item(run, await judging.judgement(caller, run)))
 
 
-@get("/api/runs", opt=READ, responses=REFUSALS)
+@get(PATH, opt=READ, responses=REFUSALS)
 async def list_runs(caller: Asking, source_id: SourceName = None, status: StatusName = None) -> Runs:
     """Runs, newest start first. Of those that have ended and have criteria, the newest are judged on what is stored
     now; the others are shown as they were judged last, or without a `test_result`: ask for one of them by its id.

@@ -128,8 +128,13 @@ class Channel:
         """Keep at most `share` bytes: the oldest go."""
         while self.cost > share:
             published, cost = self._kept.popleft()
-            self.start = (published.seq + 1, 0)
+            self.start = max(self.start, (published.seq + 1, 0))
             self._charge(-cost)
+
+    def forget(self, place: Place) -> None:
+        """What was before this place is no longer what the channel kept or missed of it."""
+        self.shrink(0)
+        self.start = max(self.start, place)
 
     def _note_missed(self, seq: int) -> None:
         count = self._subscription.missed - self._missed
@@ -139,8 +144,7 @@ class Channel:
         for readers in self.readers.values():
             for reader in readers:
                 reader.missed(count)
-        self.shrink(0)
-        self.start = (seq, 0)
+        self.forget((seq, 0))
 
     def _keep(self, published: Published) -> None:
         cost = _cost(published)
@@ -234,6 +238,16 @@ class Channels:
         channel = self._open.get((org, source_id))
         if channel is not None:
             channel.shrink(0)
+
+    def moved(self, org: str, *source_ids: str) -> None:
+        """These names are no longer those of the sources that had them: who comes back asks the store what was before.
+
+        A reader of a name that a source got only now has heard nothing of what that was called by then.
+        """
+        for source_id in source_ids:
+            channel = self._open.get((org, source_id))
+            if channel is not None:
+                channel.forget(self.now)
 
     async def replay(self, org: str, source_id: str, first: int) -> Replay | None:
         """A stretch of a source's commits from number `first` on, from the store; None when they are not kept so long.

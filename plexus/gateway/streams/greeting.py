@@ -100,6 +100,7 @@ class StreamSocket(ABC):
             self._auth = live.parse_auth(message["bytes"] if text is None else text)
             self._key = identify(self._core.keyring, self._auth.api_key)
             require(self._key, "read", self._source_id)
+            self._require_settled()
         except asyncio.TimeoutError:
             await self._say_close(self.unauthorized, f"no auth frame within {live.AUTH_TIMEOUT_S:g} s")
         except ProtocolError as exc:
@@ -110,6 +111,10 @@ class StreamSocket(ABC):
         else:
             return True
         return False
+
+    def _require_settled(self) -> None:
+        if self.place in self._core.moving.places:
+            raise HttpError(503, "the source is being renamed or deleted just now; come back")
 
     async def _first_message(self) -> Message:
         message = await self._receive()

@@ -15,7 +15,10 @@ from plexus.gateway.streams.writing import Frame, writer_of
 from plexus.protocol import extensions, live
 
 UNKNOWN = "the cursor is none of this gateway's data"
-TOO_OLD = "what came after the cursor is no longer kept in its order; the history has it"
+TOO_OLD = (
+    "what came after the cursor is no longer kept in its order, or the source has got another name since then; "
+    "the history has it"
+)
 
 
 class PointSocket(StreamSocket):

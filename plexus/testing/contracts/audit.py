@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import attrs
+
 from plexus.ports.audit import LOCAL, Audit, AuditEntry
 from plexus.testing.contracts import Contract
 
@@ -82,6 +84,39 @@ class AuditContract(Contract):
             assert _told(audit.entries("acme", before=4, limit=2)) == [(3, "c"), (2, "b")]
             assert _told(audit.entries("acme", action="a", before=5, limit=1)) == [(3, "c")]
             assert list(audit.entries("acme", before=1)) == []
+
+    def test_what_is_older_is_forgotten_in_every_organisation_and_numbers_stay(self) -> None:
+        old = [entry("a", name, org) for org in ("acme", "other") for name in "ab"]
+        new = [attrs.evolve(one, at_ms=AT_MS + 1.0) for one in (entry("a", "c"), entry("a", "c", "other"))]
+        with self.audit(*old, *new) as audit:
+            assert _forgotten(audit, AT_MS) == 0
+            assert _forgotten(audit, AT_MS + 1.0) == 4
+            for org in ("acme", "other"):
+                assert _told(audit.entries(org)) == [(3, "c")]
+
+    def test_the_newest_entry_is_never_forgotten_so_that_no_number_comes_twice(self) -> None:
+        with self.audit(entry("a", "a"), entry("a", "b")) as audit:
+            assert _forgotten(audit, AT_MS * 2) == 1
+            audit.record(entry("a", "c"))
+            assert _told(audit.entries("acme")) == [(3, "c"), (2, "b")]
+
+    def test_what_a_clock_that_was_not_set_has_stamped_stays(self) -> None:
+        unset = AuditEntry(1_000.0, "acme", LOCAL, "data.remove", "rig-01")
+        with self.audit(unset, entry("a", "b")) as audit:
+            assert _forgotten(audit, AT_MS * 2) == 0
+            assert _told(audit.entries("acme")) == [(2, "b"), (1, "rig-01")]
+
+    def test_however_many_are_old_all_are_forgotten(self) -> None:
+        with self.audit(*(entry("a", str(number)) for number in range(30))) as audit:
+            assert _forgotten(audit, AT_MS * 2) == 29
+
+
+def _forgotten(audit: Audit, before_ms: float) -> int:
+    """How many are forgotten until there are no more of them."""
+    total = 0
+    while gone := audit.forget(before_ms):
+        total += gone
+    return total
 
 
 def _told(entries: Sequence[tuple[int, AuditEntry]]) -> list[tuple[int, str]]:

@@ -67,6 +67,7 @@ def test_the_tables_here_have_every_route() -> None:
     paths = {path for route in ROUTES for path in route.paths}
     patterns = {path.replace("{source_id:str}", "rig").replace("{run_id:str}", "r") for path in paths}
     patterns = {path.replace("{rest:path}", "rig").replace("{name:path}", "t") for path in patterns}
+    patterns = {path.replace("{run_id:path}", "r") for path in patterns}
     asked = {path.partition("?")[0] for _method, path, _scope, _body in GUARDED}
     own = {"/readyz", "/metrics", "/v1/admin/backup"}  # theirs are in test_operations
     own |= {"/v1/admin/keys/{key_id:str}", "/v1/admin/keys/{key_id:str}/rotate", "/v1/admin/orgs"}  # in test_admin

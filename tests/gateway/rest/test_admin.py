@@ -161,6 +161,29 @@ class TestRevoke:
         assert house.core.keyring.find(answer["key"]) is None
         assert house.refused("DELETE", f"{KEYS}/{answer['key_id']}")[0] == 404
 
+    def test_a_key_does_not_revoke_itself(self, house: House) -> None:
+        own, _other = made(house, "admin"), made(house, "admin")
+        status, error = house.refused("DELETE", f"{KEYS}/{own.key_id}", by=own)
+        assert (status, "the key that asks" in error) == (409, True)
+        assert all(info.revoked_ms is None for info in house.core.keyring.list())
+        assert not house.core.audit.entries("acme")
+
+    def test_the_last_key_that_administers_an_organisation_is_not_revoked(self, house: House) -> None:
+        house.core.keyring.revoke(made(house, "admin").key_id)
+        made(house, "admin", source_id="rig")
+        made(house, "admin", org="other")
+        made(house, "read")
+        last = made(house, "admin")
+        status, error = house.refused("DELETE", f"{KEYS}/{last.key_id}", by=key(*SCOPES, org=DEFAULT_ORG))
+        assert (status, "the last key that administers the organisation acme" in error) == (409, True)
+        made(house, "admin")
+        answer = house.request("DELETE", f"{KEYS}/{last.key_id}", by=key(*SCOPES, org=DEFAULT_ORG))
+        assert answer.status_code == 200
+
+    def test_keys_that_administer_nothing_are_revoked_to_the_last_one(self, house: House) -> None:
+        for info in (made(house, "read"), made(house, "admin", source_id="rig")):
+            assert house.request("DELETE", f"{KEYS}/{info.key_id}").status_code == 200
+
     def test_it_is_in_the_trail_with_who_revoked_it(self, house: House) -> None:
         info = made(house)
         house.request("DELETE", f"{KEYS}/{info.key_id}")

@@ -46,8 +46,18 @@ def test_raw_values_are_rows_with_numbers_apart_from_the_rest(house: House) -> N
     assert math.isnan(values[2])
     assert values[3:] == [None, None, None, float(2**53 + 1), -3.5]
     assert found["text"].to_pylist() == [None, None, None, "RUNNING", "true", '{"x":[1]}', "9007199254740993", None]
+    assert found["kind"].to_pylist() == [1, 0, 0, 2, 3, 3, 1, 0]
     assert found["timestamp"].cast(pa.int64()).to_pylist()[-1] == (NOW_MS - 2.25) * 1_000
     assert said(found) == {"interval": "raw", "auto_downsampled": False, "truncated": False}
+
+
+def test_integers_are_told_from_doubles_however_large(house: House) -> None:
+    house.stored("rig", "small", 1, -2, at_ms=NOW_MS - 10)
+    house.stored("rig", "large", 1, 2**53 + 1, -(2**53) - 1, at_ms=NOW_MS - 10)
+    found = table(fetched(house, QUERY, last="1m"))
+    assert found["kind"].to_pylist() == [1] * 5
+    assert found["text"].to_pylist() == [None, "9007199254740993", "-9007199254740993", None, None]
+    assert found["value"].to_pylist()[-2:] == [1.0, -2.0]
 
 
 def test_buckets_are_rows(house: House) -> None:
@@ -56,8 +66,18 @@ def test_buckets_are_rows(house: House) -> None:
     found = table(fetched(house, QUERY, last="1h"))
     assert found.schema.equals(arrow.BUCKETS)
     number, text = found.drop_columns(["timestamp"]).to_pylist()
-    assert number == {"metric": "a", "min": 1, "max": 6, "avg": 3, "count": 3, "last": 6, "last_text": None}
+    assert number == {
+        "metric": "a",
+        "min": 1,
+        "max": 6,
+        "avg": 3,
+        "count": 3,
+        "last": 6,
+        "last_text": None,
+        "last_kind": 1,
+    }
     assert (text["avg"], text["count"], text["last"], text["last_text"]) == (None, 2, None, "RUNNING")
+    assert text["last_kind"] == 2
     assert said(found) == {"interval": "1m", "auto_downsampled": True, "truncated": False}
 
 

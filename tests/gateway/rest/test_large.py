@@ -57,6 +57,23 @@ def test_a_question_that_reads_too_much_is_refused(small: House) -> None:
     assert "more than 1000 rows" in error
 
 
+def test_a_raw_answer_has_as_many_rows_as_the_limit_says_and_no_more_than_the_gateway_gives(small: House) -> None:
+    small.stored("rig", "a", *range(150), at_ms=NOW_MS - 30_000)
+    answers = [small.get(QUERY, last="1m", **limit) for limit in ({"limit": "20"}, {"limit": "5000"}, {})]
+    assert [answer["series"]["a"]["value"] for answer in answers] == [list(range(20)), *[list(range(100))] * 2]
+    assert all(answer["truncated"] for answer in answers)
+    said = small.request("GET", f"{QUERY}?last=1m").headers["x-plexus-max-limit"]
+    assert said == "100"
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "many", "1e3"])
+def test_a_limit_that_is_no_number_of_rows_is_refused(small: House, limit: str) -> None:
+    small.stored("rig", "a", 1)
+    status, error = small.refused("GET", f"{QUERY}?last=1m&limit={limit}")
+    assert status == 400
+    assert "limit=" in error
+
+
 def test_the_fleet_is_cut_where_the_answer_is_full_and_says_so(small: House) -> None:
     for index in range(5):
         small.stored(f"rig-{index}", "t", *range(30), at_ms=NOW_MS - 31 * 60_000, step_ms=60_000)

@@ -157,6 +157,7 @@ def test_parameters_are_described_and_dependencies_are_not_among_them(document: 
         "start": "query",
         "end": "query",
         "interval": "query",
+        "limit": "query",
     }
     assert all(parameter["description"] for parameter in query if parameter["in"] == "query")
 

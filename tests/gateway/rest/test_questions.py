@@ -69,7 +69,7 @@ def test_so_many_run_at_once_and_the_next_when_one_is_done() -> None:
         bench = Bench()
         tasks = [bench.ask(name) for name in "abc"]
         await begun(bench, 2)
-        assert bench.begun == ["a", "b"]
+        assert sorted(bench.begun) == ["a", "b"]  # on two threads: either may be the first
         bench.gates["a"].set()
         assert await tasks[0] == "a"
         await begun(bench, 3)

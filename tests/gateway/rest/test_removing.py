@@ -17,6 +17,7 @@ from plexus.gateway.rest import removing
 from plexus.ports.keyring import SCOPES
 from plexus.testing.contracts.commandbook import entry as command
 from tests.gateway.rest.house import NOW_MS, House, key
+from tests.support import plain
 
 KEY = "plx_a-key-for-removing-0123456789"
 AFTER = "2025-05-11T13:20:59.001Z"
@@ -188,7 +189,7 @@ def opened(folder: Path) -> Iterator[httpx.Client]:
     """A client of a gateway on disk."""
     with (
         Gateway(data_dir=folder / "data", bootstrap_key=KEY) as gateway,
-        httpx.Client(base_url=gateway.url, headers={"x-api-key": KEY}, trust_env=False) as client,
+        plain.client(base_url=gateway.url, headers={"x-api-key": KEY}) as client,
     ):
         yield client
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -198,6 +199,14 @@ def test_a_run_that_goes_on_or_has_no_criteria_is_not_judged(house: House) -> No
 def test_a_run_of_an_older_device_is_asked_for_too(house: House) -> None:
     _post(house, run_id="c", source_id="rig", status="started", timestamp=NOW_S)
     assert house.get("/api/runs/c")["run"]["status"] == "running"
+
+
+@pytest.mark.parametrize("run_id", ["thermal/001", "a//b", "/a/", "50 %", "größe?", "a%2Fb", "r.."])
+def test_an_id_may_hold_what_a_url_escapes(house: House, run_id: str) -> None:
+    house.request("POST", "/api/runs", json={"run_id": run_id, "source_id": "rig", "status": "started"})
+    path = f"/api/runs/{quote(run_id, safe='')}"
+    assert house.get(path)["run"]["id"] == run_id
+    assert house.request("PATCH", path, json={"status": "aborted"}).json()["run"]["status"] == "aborted"
 
 
 def test_a_run_of_another_source_or_organisation_is_not_found(house: House) -> None:

@@ -44,7 +44,8 @@ def due(files: Sequence[SealedFile], upkeep: Upkeep, now_ns: int) -> Sequence[Se
     for _, own in sorted(days.items()):
         if len(own) < 2:
             continue
-        over = max(file.last_ns for file in own) // DAY_NS < now_ns // DAY_NS
+        # What is scattered over a year goes on coming: as on a day that is not over.
+        over = not own[0].scattered and max(file.last_ns for file in own) // DAY_NS < now_ns // DAY_NS
         if run := _run(own, upkeep, 2 if over else upkeep.merge_files, over=over):
             return run
     return ()
@@ -53,9 +54,10 @@ def due(files: Sequence[SealedFile], upkeep: Upkeep, now_ns: int) -> Sequence[Se
 def _run(own: Sequence[SealedFile], upkeep: Upkeep, least: int, *, over: bool) -> Sequence[SealedFile]:
     """The first stretch of neighbours, as long as it may be, that is worth merging."""
     first = 0
+    most = min(upkeep.merge_points, history.AT_ONCE) if own[0].scattered else upkeep.merge_points
     while first < len(own):
         end, points, largest = first, 0, 0
-        while end < len(own) and end - first < MAX_FILES and points + own[end].points <= upkeep.merge_points:
+        while end < len(own) and end - first < MAX_FILES and points + own[end].points <= most:
             points += own[end].points
             largest = max(largest, own[end].points)
             end += 1

@@ -111,3 +111,4 @@ def _lying(folder: Path) -> Iterator[Path]:
     """Files where ours lie; nothing else in there is touched."""
     for pattern in ("*.parquet", "*.parquet.part"):
         yield from folder.glob(f"*/day=*/{pattern}")
+        yield from folder.glob(f"scattered_*/year=*/{pattern}")

@@ -40,6 +40,11 @@ def replay(read: Read, last: int, org: str, source_id: str, first: int, max_poin
     return Replayed(groups, seq)
 
 
+def was_left(renames: Sequence[Rename], org: str, source_id: str, first: int) -> bool:
+    """Whether a source had this name in rows from `first` on that are another's now."""
+    return any((one.org, one.source_id) == (org, source_id) and one.seq >= first for one in renames)
+
+
 def found(row: Row, renames: Sequence[Rename]) -> Record | None:
     """What a row holds, under its sources' names of now."""
     if row.fault:

@@ -71,6 +71,7 @@ def _write(inside: Inside, stretch: Stretch, tables: Tables) -> list[SealedFile]
         extras=tables.extras,
         first_seq=stretch.first_seq,
         last_seq=stretch.last_seq,
+        owning=lambda kind: {file.day for file in inside.manifest.files() if file.kind == kind},
     )
 
 

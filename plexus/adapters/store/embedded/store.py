@@ -207,9 +207,12 @@ class EmbeddedStore:
 
     def replay(self, org: str, source_id: str, first: int, max_points: int) -> Replayed | None:
         """The source's points in the order of commit, for as long as the journal keeps its rows."""
-        renames = self._inside.manifest.renames()
         with self._journal.writing:
             last = self._journal.last
+        # After it: who is renamed in between has the new name in all of these rows.
+        renames = self._inside.manifest.renames()
+        if replaying.was_left(renames, org, source_id, first):
+            return None
 
         def read(seq: int) -> record.Record | None:
             with self._journal.writing:

@@ -109,6 +109,26 @@ class ReplayingContract(StoreSuite):
             assert [own.value for _, own in everything(store) or ()] in ([[2], [3]], [])
             assert [own.value for _, own in everything(store, first=store.head().seq)] == [[3]]
 
+    def test_a_renamed_source_is_replayed_whole_under_its_new_name(self) -> None:
+        with self.store() as store:
+            store.commit([submission(("a", 0, 1)), submission(("a", 0, 10), source_id="rig-02")])
+            store.commit([submission(("a", 1, 2))])
+            store.rename("acme", "rig-01", "left-arm")
+            store.commit([submission(("a", 2, 3), source_id="left-arm")])
+            own = [columns for _, columns in everything(store, source_id="left-arm")]
+            assert [columns.value for columns in own] == [[1], [2], [3]]
+            assert {name for columns in own for name in columns.sources()} == {"left-arm"}
+            assert [columns.value for _, columns in everything(store, source_id="rig-02")] == [[10]]
+
+    def test_a_name_that_was_left_is_not_replayed_from_before_that(self) -> None:
+        with self.store() as store:
+            store.commit([submission(("a", 0, 1))])
+            left = store.head().seq
+            store.rename("acme", "rig-01", "left-arm")
+            store.commit([submission(("a", 1, 2))])
+            assert store.replay("acme", "rig-01", left, MANY) is None
+            assert [columns.value for _, columns in everything(store, first=left + 1)] == [[2]]
+
     def test_nothing_is_replayed_after_closing(self) -> None:
         with self.store() as store:
             store.commit([submission(("a", 0, 1))])

@@ -1,5 +1,7 @@
 """Sealed history: plain Parquet files of points and events, one a UTC day and stretch of the journal, with roll-ups.
 
+Points that a stretch has scattered over many days lie in one file a year in place of one a day.
+
 Invariants:
 - a file is written under a temporary name, flushed, and only then gets its own; it never changes after that;
 - rows are sorted by organisation, metric, source and time, and equal times stay in the order of commit;
@@ -9,18 +11,20 @@ Invariants:
 
 Modules: `sealedfile` is what the manifest knows of a file; `rows` and `partials` are points and aggregates as columns,
 `sums` how floats are added; `layout` and `index` are what lies in a file, `output` and `reading` write and read one;
-`writing` makes files of a stretch of the journal, `merging` files of files, `checking` verifies them.
+`parting` says which points of a stretch of the journal share a file, `writing` makes it, `merging` makes files of
+files, `checking` verifies them.
 """
 
 from __future__ import annotations
 
 from plexus.adapters.store.embedded.files.checking import check
-from plexus.adapters.store.embedded.files.merging import Remainder, merge, series_of, without
+from plexus.adapters.store.embedded.files.merging import AT_ONCE, Remainder, merge, series_of, without
 from plexus.adapters.store.embedded.files.reading import Reader
 from plexus.adapters.store.embedded.files.sealedfile import SealedFile, SeriesName
 from plexus.adapters.store.embedded.files.writing import Extras, write
 
 __all__ = [
+    "AT_ONCE",
     "Extras",
     "Reader",
     "Remainder",

@@ -14,7 +14,7 @@ from plexus.adapters.store.embedded.files.output import faults
 from plexus.adapters.store.embedded.files.partials import merged, of_rows
 from plexus.adapters.store.embedded.files.reading import Reader, open_file
 from plexus.adapters.store.embedded.files.rows import Rows, joined
-from plexus.adapters.store.embedded.files.sealedfile import DAY_NS, ROLLUP_NS, SealedFile
+from plexus.adapters.store.embedded.files.sealedfile import ROLLUP_NS, SealedFile
 from plexus.domain.errors import StoreError
 
 _MIN_NS, _MAX_NS = -(2**63), 2**63 - 1
@@ -48,11 +48,11 @@ def _content(folder: Path, file: SealedFile) -> str:
     index = reader.index(file)
     if index.rows != file.points:
         return f"{path}: it has {index.rows} rows, and the manifest says {file.points}"
-    first_ns = int(np.datetime64(file.day, "ns").astype(np.int64))
+    begins_ns, ends_ns = file.bounds_ns
     for batch in _batches(index):
         rows = joined(list(reader.rows(file, batch, _MIN_NS, _MAX_NS)))
-        if int(rows.t_ns.min()) < first_ns or int(rows.t_ns.max()) >= first_ns + DAY_NS:
-            return f"{path}: it has times of another day"
+        if int(rows.t_ns.min()) < begins_ns or int(rows.t_ns.max()) >= ends_ns:
+            return f"{path}: it has times of another {'year' if file.scattered else 'day'}"
         if ((rows.t_ns[1:] < rows.t_ns[:-1]) & (rows.series[1:] == rows.series[:-1])).any():
             return f"{path}: its times are not ascending"
         for level in file.levels:

@@ -19,7 +19,7 @@ from plexus.adapters.store.embedded.files.writing import WORTH, Writer, in_order
 from plexus.ports.store import Window
 
 AT_ONCE = 500_000
-"""Points that are in memory at a time."""
+"""Points that are in memory at a time, and as many as a file that is no day's may have."""
 
 _HOUR_NS = ROLLUP_NS["1h"]
 _ALWAYS = (-(2**63), 2**63 - 1)

@@ -1,9 +1,13 @@
-"""Points and events of one stretch of the journal become files: one a UTC day and kind, each with its roll-ups."""
+"""Points and events of one stretch of the journal become files: one a UTC day and kind, each with its roll-ups.
+
+Points that are scattered over many days lie in one file a year, without roll-ups; see `parting`.
+"""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +16,20 @@ import pyarrow as pa
 from plexus.adapters.store.embedded.files import layout, partials
 from plexus.adapters.store.embedded.files.bridge import Array
 from plexus.adapters.store.embedded.files.output import Output, faults
+from plexus.adapters.store.embedded.files.parting import parted
 from plexus.adapters.store.embedded.files.rows import Rows, of_table, run_starts, sorted_rows
-from plexus.adapters.store.embedded.files.sealedfile import DAY_NS, ROLLUP_NS, Kind, SealedFile, SeriesName
+from plexus.adapters.store.embedded.files.sealedfile import ROLLUP_NS, Kind, SealedFile, SeriesName
 from plexus.adapters.store.embedded.files.sums import HUGE
 
 WORTH = 32
 """Points that a bucket of a roll-up must stand for, on average over a series: with fewer the points are as fast."""
 
 Extras = Mapping[int, tuple[str | None, str | None]]
+
+
+def _nothing(_: Kind) -> Collection[str]:
+    """No day has a file."""
+    return ()
 
 
 def write(
@@ -31,17 +41,19 @@ def write(
     extras: Extras,
     first_seq: int,
     last_seq: int,
+    owning: Callable[[Kind], Collection[str]] = _nothing,
 ) -> list[SealedFile]:
     """Make files of the rows of hot tables, which are in the order of commit; they survive a power cut on return.
 
-    `names` has every series of them, and `extras` what their numbers stand for. StoreError when the disk fails; then
+    `names` has every series of them, and `extras` what their numbers stand for; `owning` is asked for the days that
+    have files of a kind already, those that cannot be read included. StoreError when the disk fails; then
     nothing is left of them.
     """
     made: list[SealedFile] = []
     kinds: tuple[tuple[Kind, pa.Table], ...] = (("points", points), ("events", events))
     try:
         for kind, table in kinds:
-            for day, rows in _days(of_table(table, extras, places=kind == "events")):
+            for day, rows in parted(of_table(table, extras, places=kind == "events"), partial(owning, kind)):
                 writer = Writer(folder, kind, day, names)
                 with writer:
                     writer.add(sorted_rows(rows, ranks(rows.series, names)))
@@ -64,7 +76,7 @@ class Writer:
         self._file = Output(self._path, layout.POINTS if kind == "points" else layout.EVENTS, names)
         self._rollups = {
             level: Output(self._base.path(folder, level), layout.ROLLUP, names)
-            for level in (ROLLUP_NS if kind == "points" else ())
+            for level in (ROLLUP_NS if kind == "points" and not self._base.scattered else ())
         }
         self._points = 0
         self._ends: list[int] = []
@@ -130,23 +142,6 @@ def in_order(series: list[int], names: Mapping[int, SeriesName]) -> list[int]:
         return name.org, name.metric, name.source_id, number
 
     return sorted(series, key=key)
-
-
-def day_of(number: int) -> str:
-    """The name of a day, counted from 1970."""
-    return str(np.datetime64(number, "D"))
-
-
-def _days(rows: Rows) -> Iterator[tuple[str, Rows]]:
-    if not len(rows):
-        return
-    first, last = (int(end) // DAY_NS for end in (rows.t_ns.min(), rows.t_ns.max()))
-    if first == last:
-        yield day_of(first), rows
-        return
-    days = rows.t_ns // DAY_NS
-    for number in np.unique(days).tolist():
-        yield day_of(number), rows.take(np.flatnonzero(days == number))
 
 
 def is_huge(num: Array) -> Array:

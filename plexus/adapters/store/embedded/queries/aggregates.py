@@ -14,7 +14,7 @@ import numpy as np
 from plexus.adapters.store.embedded.files.bridge import Array
 from plexus.adapters.store.embedded.files.partials import Partials, merged, of_rows
 from plexus.adapters.store.embedded.files.rows import run_starts, taken, values_of
-from plexus.adapters.store.embedded.files.sealedfile import DAY_NS, ROLLUP_NS, SealedFile
+from plexus.adapters.store.embedded.files.sealedfile import ROLLUP_NS, SealedFile
 from plexus.adapters.store.embedded.queries.cut import Asked, Picked
 from plexus.domain.series import BucketSeries
 
@@ -32,8 +32,8 @@ def buckets(asked: Asked, picked: Picked, bucket_ms: int) -> dict[str, dict[str,
 
 
 def _of_file(asked: Asked, file: SealedFile, length: int) -> Iterator[Partials]:
-    day = file.first_ns // DAY_NS * DAY_NS
-    start, end = max(asked.start_ns, day), min(asked.end_ns, day + DAY_NS)
+    begins, ends = file.bounds_ns
+    start, end = max(asked.start_ns, begins), min(asked.end_ns, ends)
     wanted = asked.series
     for level in reversed(file.levels):
         step = ROLLUP_NS[level]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from plexus.adapters.store.embedded.files.bridge import Array
 from plexus.adapters.store.embedded.files.rows import Rows, joined, run_starts
 from plexus.adapters.store.embedded.queries.cut import Asked, Picked
+from plexus.adapters.store.embedded.queries.doubles import Doubles
 from plexus.domain.event import Event
 from plexus.domain.series import Series
 from plexus.ports.store import RawSeries
@@ -99,8 +100,9 @@ def _share(first_ns: int, last_ns: int, asked: Asked) -> float:
 
 
 def _by_series(rows: Rows) -> Iterator[tuple[int, Series]]:
-    times = milliseconds(rows.t_ns)
-    values = rows.values()
+    times = _milliseconds(rows.t_ns)
+    # Values that are doubles, as most are, stay an array.
+    values = rows.values() if rows.kind.any() else Doubles(rows.num)
     heads = run_starts(rows.series).tolist()
     for begin, end in zip(heads, [*heads[1:], len(rows)] if heads else [], strict=True):
         yield int(rows.series[begin]), Series(times[begin:end], values[begin:end])
@@ -121,7 +123,11 @@ def _events(rows: Rows, picked: Picked) -> Iterator[Event]:
 
 def milliseconds(t_ns: Array) -> list[float]:
     """Milliseconds, each rounded once, so that whole milliseconds stay whole."""
+    return list(_milliseconds(t_ns))
+
+
+def _milliseconds(t_ns: Array) -> Sequence[float]:
     whole = t_ns // NS_PER_MS
     if (whole * NS_PER_MS == t_ns).all():
-        return whole.astype(np.float64).tolist()  # type: ignore[no-any-return]
+        return Doubles(whole.astype(np.float64))
     return [t / NS_PER_MS for t in t_ns.tolist()]
