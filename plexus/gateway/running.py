@@ -19,7 +19,7 @@ from types import FrameType, TracebackType
 import attrs
 
 from plexus.domain.errors import ConfigurationError, StoreError
-from plexus.gateway import assembly, backup, bookkeeping, logs
+from plexus.gateway import assembly, backup, bookkeeping, heap, logs
 from plexus.gateway.core import Core
 from plexus.gateway.listening import listen, load_certificate, make_room, tls_context
 from plexus.gateway.server import Server
@@ -174,6 +174,7 @@ class Gateway:
         """
         self._read_settings = read_settings
         self._notifier = Notifier()
+        heap.use_few_arenas()
         self._fit()
         self.open()
         received: list[int] = []

@@ -41,6 +41,27 @@ def test_it_goes_on_at_once_while_there_is_more_to_do() -> None:
     assert store.asked.empty()
 
 
+def test_memory_is_given_back_after_work_and_not_all_the_time() -> None:
+    store, rests = Tended(True, False, True, False, True), queue.Queue[int]()
+    now = [0]
+
+    def rested() -> None:
+        rests.put(now[0])
+        now[0] += tending.REST_NS // 2
+
+    tend = Tending(store, lambda: now[0], idle_s=0.0, after_work=rested)
+    tend.start()
+    try:
+        assert rests.get(timeout=10) == 0
+        for _ in range(6):
+            store.asked.get(timeout=10)
+        assert rests.empty(), "half of the time is over"
+        now[0] = tending.REST_NS
+        assert rests.get(timeout=10) == tending.REST_NS
+    finally:
+        tend.stop()
+
+
 @pytest.mark.parametrize("trouble", [StoreError("the disk is on fire"), ValueError("a bug")])
 def test_trouble_is_said_and_it_goes_on(
     trouble: Exception, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch

@@ -1,0 +1,1 @@
+"""A page of the whole fleet, live, from `AsyncPlexusAPI`: `python -m examples.fleet_backend`."""
