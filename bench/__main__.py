@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 
-from bench import databases, delivered, history, live, loads, outage, send_cost, spool, weight, wire
+from bench import databases, delivered, history, live, loads, outage, reader, send_cost, spool, streams, weight, wire
 from bench.figures import RUNS, machine
 from bench.house import House, gateway
 
@@ -23,7 +23,9 @@ BENCHMARKS: dict[str, tuple[str, Callable[[House, Path, int], str]]] = {
     "databases": ("The gateway beside databases", databases.run),
     "loads": ("What the gateway takes", loads.run),
     "live": ("Live streams", live.run),
+    "streams": ("What a reader's stream takes", streams.run),
     "history": ("Questions over what is sealed", history.run),
+    "reader": ("What a reader waits for", reader.run),
 }
 
 

@@ -38,6 +38,7 @@ LONGEST = [
     "faults/test_exits.py",
     "cli/test_demo.py",
     "docs/test_snippets.py",
+    "examples/test_fleet_backend.py",
     "e2e/test_scripted_gateways.py",
     "security/test_slow_clients.py",
     "peers/test_adoption.py",

@@ -12,12 +12,15 @@ from plexus.adapters.privatefile import NO_FOLLOW, set_mode
 
 
 @contextlib.contextmanager
-def alone(lock: Path) -> Iterator[None]:
-    """Hold the lock file, made with mode 0600 where it is missing, and wait until it is free; raises OSError."""
+def alone(lock: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold the lock file, made with mode 0600 where it is missing, and wait until it is free; raises OSError.
+
+    Without `wait`, BlockingIOError when somebody else holds it.
+    """
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | NO_FOLLOW, 0o600)
     try:
         set_mode(lock, 0o600)
-        _wait_for_lock(descriptor)
+        (_wait_for_lock if wait else _take_lock)(descriptor)
         yield
     finally:
         os.close(descriptor)
@@ -29,8 +32,17 @@ if sys.platform == "win32":
     def _wait_for_lock(descriptor: int) -> None:
         msvcrt.locking(descriptor, msvcrt.LK_LOCK, 1)
 
+    def _take_lock(descriptor: int) -> None:
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except PermissionError as exc:
+            raise BlockingIOError(*exc.args) from exc
+
 else:
     import fcntl
 
     def _wait_for_lock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+    def _take_lock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

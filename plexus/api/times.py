@@ -11,9 +11,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
-from typing import Union
+from typing import Any, Union
 
-from plexus.domain.errors import QueryError
+from plexus.domain.errors import ProtocolError, QueryError
 from plexus.domain.point import MAX_ABS_MS, to_milliseconds
 from plexus.domain.values import is_number
 
@@ -46,9 +46,9 @@ def window(
     start_ms = instant_ms(start, "start")
     end_ms = now_ms if end is None else instant_ms(end, "end")
     if start_ms >= end_ms:
-        until = "now" if end is None else _iso(end_ms)
-        raise QueryError(f"start ({_iso(start_ms)}) must be before end ({until})")
-    return (("start", _iso(start_ms)), ("end", _iso(end_ms)))
+        until = "now" if end is None else iso(end_ms)
+        raise QueryError(f"start ({iso(start_ms)}) must be before end ({until})")
+    return (("start", iso(start_ms)), ("end", iso(end_ms)))
 
 
 def length_s(last: Length) -> float:
@@ -63,6 +63,11 @@ def length_s(last: Length) -> float:
     if not 0 < seconds * 1000.0 <= MAX_ABS_MS:
         raise QueryError(f"last={last!r} must be longer than nothing and shorter than 292 years")
     return seconds
+
+
+def is_length(text: str) -> bool:
+    """Whether text says a length of time, such as "15m", and no moment."""
+    return _length.match(text.strip()) is not None
 
 
 def instant_ms(value: Instant, field: str) -> float:
@@ -80,6 +85,22 @@ def instant_ms(value: Instant, field: str) -> float:
     if not abs(ms) <= MAX_ABS_MS:
         raise QueryError(f"{field}={value!r} must lie between the years 1678 and 2261")
     return ms
+
+
+def read_instant_ms(raw: Any, field: str) -> float:
+    """A moment of an answer, ISO 8601 with an offset, in milliseconds since 1970 UTC; raises ProtocolError."""
+    try:
+        if isinstance(raw, str):
+            return instant_ms(raw, field)
+    except QueryError as exc:
+        raise ProtocolError(f"has {field} {raw[:64]!r}, which is no time with an offset", field=field) from exc
+    raise ProtocolError(f"has a {field} that is no text", field=field)
+
+
+def iso(ms: float) -> str:
+    """Milliseconds since 1970 UTC as the data API takes a moment, to the microsecond."""
+    text = (_EPOCH + timedelta(milliseconds=ms)).isoformat(timespec="microseconds")
+    return text.replace("+00:00", "Z")
 
 
 def _parse_iso(text: str, field: str) -> datetime:
@@ -107,13 +128,8 @@ def _aware(value: datetime, field: str) -> float:
 def _last_params(seconds: float, now_ms: float) -> tuple[tuple[str, str], ...]:
     # The API's `last` knows whole minutes and up; anything finer is a window on the reader's own clock.
     if seconds % 60:
-        return (("start", _iso(now_ms - seconds * 1000.0)), ("end", _iso(now_ms)))
+        return (("start", iso(now_ms - seconds * 1000.0)), ("end", iso(now_ms)))
     for unit in ("d", "h"):
         if not seconds % _UNIT_S[unit]:
             return (("last", f"{seconds // _UNIT_S[unit]:.0f}{unit}"),)
     return (("last", f"{seconds // 60:.0f}m"),)
-
-
-def _iso(ms: float) -> str:
-    text = (_EPOCH + timedelta(milliseconds=ms)).isoformat(timespec="microseconds")
-    return text.replace("+00:00", "Z")

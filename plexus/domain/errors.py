@@ -5,18 +5,20 @@ PlexusError
 ├── UnsupportedValueError     yours, at the call: no wire carries this value (also a TypeError)
 ├── CommandDeclarationError   yours: the command's declaration breaks a rule (also a ValueError)
 ├── CommandParamError         the sender's: a command arrived with bad parameters
-├── AuthenticationError       the key's: unknown, revoked, or without the scope
-├── RateLimitedError          the gateway refused for rate; the points are counted as dropped
+├── RefusalError              a server's answer that is not a success; one of these three
+│   ├── AuthenticationError   the key's: unknown, revoked, or without the scope
+│   ├── RateLimitedError      refused for rate; a device's points are counted as dropped
+│   └── ApiError              any other of a data API; `status` says which
+│       └── NotFoundError     404: the source, run or route is not there
 ├── DataLossError             points had to be dropped; `loss` says how many, from when, and why
 ├── DeliveryError             delivery could not be completed; the message says where the points are
 │   └── TransportError        the network's: no connection, broken connection, time-out
 │       └── TransportClosed   the gateway closed the link on purpose; `code` says why
 ├── BufferFault               the disk's: the spool cannot be read or written
+├── ExportError               the disk's: an export's file is there already, or cannot be written
 ├── ProtocolError             the peer's: a frame that breaks the contract (also a ValueError)
-├── StoreError                the gateway's disk or database
-│   └── QueryError            the reader's: a window, interval or name that cannot be answered (also a ValueError)
-└── ApiError                  a data API answer that is not a success; `status` says which
-    └── NotFoundError         404: the source, run or route is not there
+└── StoreError                the gateway's disk or database
+    └── QueryError            the reader's: a window, interval or name that cannot be answered (also a ValueError)
 """
 
 from __future__ import annotations
@@ -29,6 +31,32 @@ if TYPE_CHECKING:
 
 class PlexusError(Exception):
     """Every error that Plexus raises by intent is one of these."""
+
+
+class RefusalError(PlexusError):
+    """What a server's refusal carries, whichever class says whose fault it is.
+
+    Attributes:
+        status: HTTP status code; 0 when it was not over HTTP, or no answer came at all.
+        body: the answer's body as text, at most 4,096 characters.
+        request_id: the server's id for the request ("" if it gave none); quote it when you ask for help.
+        retry_after_s: seconds that the server asks to wait; None when it asks for none.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 0,
+        body: str = "",
+        request_id: str = "",
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = body
+        self.request_id = request_id
+        self.retry_after_s = retry_after_s
 
 
 class ConfigurationError(PlexusError, ValueError):
@@ -47,12 +75,19 @@ class CommandParamError(PlexusError):
     """A command arrived with parameters that its declaration refuses."""
 
 
-class AuthenticationError(PlexusError):
-    """The gateway does not accept this key. Data stays on the device; a new key lets it go on."""
+class AuthenticationError(RefusalError):
+    """The gateway does not accept this key. Data stays on the device; a new key lets it go on.
+
+    A reader's has `status` (401), `body` and `request_id` as ApiError has them.
+    """
 
 
-class RateLimitedError(PlexusError):
-    """The gateway refused points for rate. They are counted under `dropped` and not sent again."""
+class RateLimitedError(RefusalError):
+    """The gateway refused for rate. A device's points are counted under `dropped` and not sent again.
+
+    A reader's has `status` (429), `body` and `request_id` as ApiError has them, and `retry_after_s`: the seconds that
+    the server asks to wait, None when it asks for none.
+    """
 
 
 class DataLossError(PlexusError):
@@ -86,6 +121,10 @@ class BufferFault(PlexusError):  # noqa: N818 - `BufferError` is a builtin; a se
     """The spool cannot be read or written; the message names the file."""
 
 
+class ExportError(PlexusError):
+    """An export's file is there already or cannot be written; the message names it. What was fetched is kept."""
+
+
 class ProtocolError(PlexusError, ValueError):
     """A frame breaks the wire contract. `field` names the part at fault ("" when it is the whole frame)."""
 
@@ -102,20 +141,15 @@ class QueryError(StoreError, ValueError):
     """A window, interval, metric or source that cannot be answered; the message says what is allowed."""
 
 
-class ApiError(PlexusError):
+class ApiError(RefusalError):
     """The data API answered, and not with success.
 
     Attributes:
         status: HTTP status code; 0 when no answer came at all.
         body: the answer's body as text, at most 4,096 characters.
         request_id: the server's id for the request ("" if it gave none); quote it when you ask for help.
+        retry_after_s: seconds that the server asks to wait; None when it asks for none.
     """
-
-    def __init__(self, message: str, *, status: int = 0, body: str = "", request_id: str = "") -> None:
-        super().__init__(message)
-        self.status = status
-        self.body = body
-        self.request_id = request_id
 
 
 class NotFoundError(ApiError):

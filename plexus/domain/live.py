@@ -9,7 +9,7 @@ import attrs
 
 from plexus.domain.values import Value
 
-StreamState = Literal["connected", "lost", "gateway_reconnecting"]
+StreamState = Literal["connected", "lost", "gateway_reconnecting", "filled", "missed", "online"]
 
 
 @attrs.frozen
@@ -29,14 +29,20 @@ class StreamNotice:
     """How a live stream's connection is doing, for whoever shows it.
 
     Attributes:
-        state: "connected"; "lost": it is made again in `delay_s`, and what is sent meanwhile is in the history only;
-            "gateway_reconnecting": the server has lost its own source for a moment and keeps this stream.
+        state: "connected"; "lost": it is made again in `delay_s`, and what was stored meanwhile is delivered then;
+            "gateway_reconnecting": the server has lost its own source for a moment and keeps this stream;
+            "filled": after a loss `count` items came from the history; "missed": `count` items were dropped by the
+            server because this reader was too slow; "online": of a video stream, which cameras send (`detail`).
         detail: why, in a sentence; "" when there is nothing to say.
         attempt: how many tries there were since the stream last worked.
         delay_s: seconds until the next try.
+        count: how many items; 0 when the state has none.
+        source_id: whose connection it is; "" when it is about all of them.
     """
 
     state: StreamState
     detail: str = ""
     attempt: int = 0
     delay_s: float = 0.0
+    count: int = 0
+    source_id: str = ""

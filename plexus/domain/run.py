@@ -82,6 +82,7 @@ class Run:
         started_ms / ended_ms: milliseconds since 1970 UTC; `ended_ms` is None while it runs.
         tags, metadata: as the device gave them.
         pass_criteria: what its data is judged by when it ends; none: it is not judged.
+        test_result: how a reader finds it judged; None while it runs, where it has no criteria, and in what is stored.
     """
 
     run_id: str
@@ -93,3 +94,4 @@ class Run:
     tags: Mapping[str, str] = attrs.field(factory=dict)
     metadata: Mapping[str, Any] = attrs.field(factory=dict)
     pass_criteria: Sequence[Criterion] = ()
+    test_result: Judgement | None = None

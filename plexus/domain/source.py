@@ -25,6 +25,19 @@ class Source:
 
 
 @attrs.frozen
+class Removal:
+    """What removing wrong data did, or would do.
+
+    Attributes:
+        points: how many metric values and events.
+        dry_run: True when they were only counted; False when they are gone for ever.
+    """
+
+    points: int
+    dry_run: bool
+
+
+@attrs.frozen
 class FleetHealth:
     """How many sources there are and how many of them are online."""
 

@@ -6,6 +6,7 @@ what it does not. Readers pass over types that they do not know.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from typing import Any, Union
 
@@ -15,6 +16,7 @@ from plexus.domain.errors import ProtocolError
 from plexus.domain.event import Event
 from plexus.domain.live import LivePoint
 from plexus.domain.values import is_non_finite
+from plexus.domain.video import VideoFrame
 from plexus.protocol import extensions, fields, jsontext
 from plexus.protocol.points import NON_FINITE_NAMES, non_finite_name
 
@@ -85,13 +87,27 @@ class Place:
 
 
 @attrs.frozen
+class LivePicture:
+    """A `video_frame`, its picture decoded."""
+
+    frame: VideoFrame
+
+
+@attrs.frozen
+class Online:
+    """`init`, the first frame of a video stream: the cameras of each source that is online."""
+
+    cameras: Mapping[str, Sequence[str]]
+
+
+@attrs.frozen
 class Other:
     """A frame of another type; ignored."""
 
     type: str
 
 
-LiveFrame = Union[LivePoints, LiveEvent, Reconnecting, Ready, Missed, Place, Other]
+LiveFrame = Union[LivePoints, LiveEvent, LivePicture, Reconnecting, Ready, Missed, Place, Online, Other]
 
 
 @attrs.frozen
@@ -143,9 +159,10 @@ def wire_value(value: Any) -> dict[str, Any]:
 
 
 def wire_time(t_ns: int) -> int | float:
-    """Nanoseconds as milliseconds: whole where they are whole, with a fraction (microseconds) where not."""
+    """Nanoseconds as milliseconds, whole or with a fraction to the microsecond, rounded as the history rounds columns:
+    whoever joins both has to find the same number."""
     whole, rest = divmod(t_ns, 1_000_000)
-    return whole if rest == 0 else round(t_ns / 1_000_000, 3)
+    return whole if rest == 0 else round(t_ns / 1_000_000 * 1e3) / 1e3
 
 
 def points_frame(points: Sequence[Mapping[str, Any]], cursor: str | None = None) -> dict[str, Any]:
@@ -211,6 +228,12 @@ def parse(message: str | bytes) -> LiveFrame:
         return LivePoints(points, fields.optional_text(raw, "cursor"))
     if kind == "event":
         return LiveEvent(_event(raw), fields.optional_text(raw, "cursor"))
+    return _parse_rare(kind, raw)
+
+
+def _parse_rare(kind: str, raw: Mapping[str, Any]) -> LiveFrame:
+    if kind == "video_frame":
+        return LivePicture(_picture(raw))
     if kind == "gateway_reconnecting":
         return Reconnecting(fields.whole(raw, "attempt"), fields.number(raw, "delay_s"))
     if kind == "ready":
@@ -219,6 +242,8 @@ def parse(message: str | bytes) -> LiveFrame:
         return Missed(fields.whole(raw, "count"))
     if kind == "cursor":
         return Place(fields.text(raw, "cursor"))
+    if kind == "init":
+        return _online(raw)
     return Other(kind)
 
 
@@ -228,6 +253,10 @@ def read_value(raw: Mapping[str, Any]) -> Any:
     if raw.get("non_finite") is True and isinstance(value, str):
         return NON_FINITE_NAMES.get(value, value)
     return value
+
+
+_FAR = 2**63
+"""Whole numbers beyond fit no field."""
 
 
 def _required_value(raw: Mapping[str, Any]) -> Any:
@@ -247,6 +276,22 @@ def _ready(raw: Mapping[str, Any]) -> Ready:
 
 
 def _point(raw: Mapping[str, Any]) -> LivePoint:
+    """One point; the plain ones, which are nearly all, without a call for each field."""
+    source_id, metric, value = raw.get("source_id"), raw.get("metric"), raw.get("value")
+    time, alert = raw.get("timestamp"), raw.get("alert", 0)
+    if (
+        type(source_id) is str
+        and type(metric) is str
+        and (type(value) is float or type(value) is int)
+        and (type(time) is float or (type(time) is int and -_FAR <= time < _FAR))
+        and (type(alert) is int and -_FAR <= alert < _FAR)
+        and "tags" not in raw
+    ):
+        return LivePoint(source_id, metric, value, time, alert)
+    return _any_point(raw)
+
+
+def _any_point(raw: Mapping[str, Any]) -> LivePoint:
     return LivePoint(
         source_id=fields.text(raw, "source_id"),
         metric=fields.text(raw, "metric"),
@@ -255,6 +300,34 @@ def _point(raw: Mapping[str, Any]) -> LivePoint:
         alert=fields.optional_whole(raw, "alert") or 0,
         tags=fields.mapping(raw, "tags"),
     )
+
+
+def _picture(raw: Mapping[str, Any]) -> VideoFrame:
+    try:
+        jpeg = base64.b64decode(fields.text(raw, "frame"), validate=True)
+    except ValueError as exc:
+        if isinstance(exc, ProtocolError):
+            raise
+        raise ProtocolError("frame must be base64", field="frame") from exc
+    return VideoFrame(
+        source_id=fields.text(raw, "source_id"),
+        camera_id=fields.text(raw, "camera_id"),
+        jpeg=jpeg,
+        width=fields.optional_whole(raw, "width") or 0,
+        height=fields.optional_whole(raw, "height") or 0,
+        timestamp_ms=round(fields.number(raw, "timestamp")),
+    )
+
+
+def _online(raw: Mapping[str, Any]) -> Online:
+    found = fields.objects(raw, "online_sources")
+    return Online({fields.text(one, "source_id"): _texts(one.get("cameras")) for one in found})
+
+
+def _texts(raw: Any) -> tuple[str, ...]:
+    if not isinstance(raw, list) or not all(isinstance(text, str) for text in raw):
+        raise ProtocolError("cameras must be an array of strings", field="cameras")
+    return tuple(raw)
 
 
 def _event(raw: Mapping[str, Any]) -> Event:

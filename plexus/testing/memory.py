@@ -24,6 +24,7 @@ import httpx
 
 from plexus.adapters.buffer.memory import MemoryBuffer
 from plexus.adapters.transport.memory import MemoryPeer, MemoryTransport
+from plexus.api.asynchronous import AsyncPlexusAPI
 from plexus.api.sync import PlexusAPI
 from plexus.client import Plexus
 from plexus.gateway import assembly
@@ -41,7 +42,7 @@ LOOK_S = 0.02
 class MemoryHouse:
     """A gateway in memory for the length of a `with`. `store` takes the place of the memory store; its owner closes it.
 
-    `key` has every scope. All devices and readers that are made here are closed with it.
+    `key` has every scope. All devices and readers that are made here are closed with it, but for awaited ones.
     """
 
     def __init__(self, store: Store | None = None) -> None:
@@ -94,6 +95,10 @@ class MemoryHouse:
         api = PlexusAPI(key or self.key, URL, transport=_InProcess(self._app, self._loop))
         self._guests.append(api)
         return api
+
+    def async_reader(self, key: str | None = None) -> AsyncPlexusAPI:
+        """The same to be awaited, in whatever loop it is used first; close it there, by `async with` or `close`."""
+        return AsyncPlexusAPI(key or self.key, URL, transport=_AcrossLoops(self._app, self._loop))
 
     # --- inside ---------------------------------------------------------------------------------------------
 
@@ -173,10 +178,26 @@ class _InProcess(httpx.BaseTransport):
         self._loop = loop
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        return asyncio.run_coroutine_threadsafe(self._ask(request), self._loop).result()
+        request.read()
+        return asyncio.run_coroutine_threadsafe(_asked(self._asgi, request), self._loop).result()
 
-    async def _ask(self, request: httpx.Request) -> httpx.Response:
-        answer = await self._asgi.handle_async_request(
-            httpx.Request(request.method, request.url, headers=request.headers, content=request.read())
-        )
-        return httpx.Response(answer.status_code, headers=answer.headers, content=await answer.aread())
+
+class _AcrossLoops(httpx.AsyncBaseTransport):
+    """Requests of an awaited client, answered by an ASGI app on a loop in another thread."""
+
+    def __init__(self, app: ASGIApp, loop: asyncio.AbstractEventLoop) -> None:
+        self._asgi = httpx.ASGITransport(app)
+        self._loop = loop
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        await request.aread()
+        asked = asyncio.run_coroutine_threadsafe(_asked(self._asgi, request), self._loop)
+        return await asyncio.wrap_future(asked)
+
+
+async def _asked(asgi: httpx.ASGITransport, request: httpx.Request) -> httpx.Response:
+    """The answer to a request whose body was read, whole: its stream belongs to this loop."""
+    answer = await asgi.handle_async_request(
+        httpx.Request(request.method, request.url, headers=request.headers, content=request.content)
+    )
+    return httpx.Response(answer.status_code, headers=answer.headers, content=await answer.aread())

@@ -1,4 +1,7 @@
-"""A stream server that does what a test tells it: one script a connection, the last one for all that follow."""
+"""A stream server that does what a test tells it: one script a connection, the last one for all that follow.
+
+Plain requests beside the sockets are answered from `stored`, the history.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,14 @@ import queue
 import ssl
 import threading
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import attrs
+from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
 from websockets.sync.server import Server, ServerConnection, serve
 
 Script = Callable[[ServerConnection], None]
@@ -19,13 +26,19 @@ Script = Callable[[ServerConnection], None]
 
 @attrs.define
 class Scripted:
-    """What came in: the target and the first message of each connection, and how each ended for the server."""
+    """What came in: the target and the first message of each connection, and how each ended for the server.
+
+    `stored` holds (metric, value, milliseconds) of what the history has; `asked` the targets of plain requests.
+    """
 
     port: int
     scripts: list[Script]
     targets: queue.Queue[str] = attrs.field(factory=queue.Queue)
     hellos: queue.Queue[str | bytes] = attrs.field(factory=queue.Queue)
     ended: queue.Queue[int | None] = attrs.field(factory=queue.Queue)
+    stored: list[tuple[str, Any, float]] = attrs.field(factory=list)
+    sources: list[str] = attrs.field(factory=lambda: ["a1"])
+    asked: list[str] = attrs.field(factory=list)
 
     @property
     def url(self) -> str:
@@ -47,7 +60,15 @@ def scripted(*scripts: Script, tls: ssl.SSLContext | None = None) -> Iterator[Sc
         except ConnectionClosed as closed:
             state.ended.put(closed.rcvd.code if closed.rcvd is not None else None)
 
-    with serve(handle, "127.0.0.1", 0, compression=None, ssl=tls) as server:
+    def plain(_connection: ServerConnection, request: Request) -> Response | None:
+        if "upgrade" in request.headers:
+            return None
+        state.asked.append(request.path)
+        body = json.dumps(_answer(state, request.path)).encode()
+        headers = [("content-type", "application/json"), ("content-length", str(len(body))), ("connection", "close")]
+        return Response(200, "OK", Headers(headers), body)
+
+    with serve(handle, "127.0.0.1", 0, compression=None, ssl=tls, process_request=plain) as server:
         state.port = server.socket.getsockname()[1]
         thread = _start(server)
         try:
@@ -58,17 +79,46 @@ def scripted(*scripts: Script, tls: ssl.SSLContext | None = None) -> Iterator[Sc
             assert not thread.is_alive()
 
 
+def _answer(state: Scripted, path: str) -> Any:
+    """What plain requests are answered: the sources, or what is stored in a window."""
+    parts = urlsplit(path)
+    if parts.path == "/v1/sources":
+        return {"devices": [{"source_id": name, "online": True, "last_seen_ms": 5} for name in state.sources]}
+    query = parse_qs(parts.query)
+    start, end = (
+        datetime.fromisoformat(query[name][0].replace("Z", "+00:00")).timestamp() * 1000 for name in ("start", "end")
+    )
+    found = [one for one in state.stored if start <= round(one[2], 3) + 1e-4 and one[2] < end]
+    if parts.path.endswith("/events"):
+        return [{"metric": name, "value": value, "timestamp_ms": at} for name, value, at in found]
+    series: dict[str, dict[str, list[Any]]] = {}
+    for name, value, at in found:
+        columns = series.setdefault(name, {"timestamp_ms": [], "value": []})
+        columns["timestamp_ms"].append(at)
+        columns["value"].append(value)
+    return {"interval": "raw", "auto_downsampled": False, "truncated": False, "series": series}
+
+
 def _start(server: Server) -> threading.Thread:
     thread = threading.Thread(target=server.serve_forever, name="scripted-server")
     thread.start()
     return thread
 
 
-def telemetry(*values: Any, metric: str = "battery.voltage") -> str:
+def telemetry(
+    *values: Any, metric: str = "battery.voltage", at: float = 5, cursor: str | None = None, source_id: str = "a1"
+) -> str:
+    """A frame of points, all of one time (milliseconds)."""
     points = [
-        {"source_id": "a1", "metric": metric, "value": value, "timestamp": 5, "class": "metric"} for value in values
+        {"source_id": source_id, "metric": metric, "value": value, "timestamp": at, "class": "metric"}
+        for value in values
     ]
-    return json.dumps({"type": "telemetry", "points": points})
+    return json.dumps({"type": "telemetry", "points": points, **({} if cursor is None else {"cursor": cursor})})
+
+
+def ready(cursor: str, **more: Any) -> str:
+    """What a gateway that knows cursors says first."""
+    return json.dumps({"type": "ready", "ext": {"resume": 1}, "cursor": cursor, **more})
 
 
 def sends(*messages: str | bytes) -> Script:

@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plexus.api import answers
+from plexus.domain.asked import SentCommand
 from plexus.domain.errors import PlexusError, ProtocolError
 from plexus.domain.event import Event
+from plexus.domain.run import Run
 from plexus.domain.series import BucketSeries, FleetSeries, Series
 from plexus.domain.source import FleetHealth, Source
 
@@ -40,6 +42,10 @@ FLEET = {
 }
 
 
+RUN = {"id": "r", "name": "n", "source_id": None, "status": "running", "started_at": "2026-05-01T10:00:00Z"}
+COMMANDS = {"source_id": "a1", "online": True, "declared": [], "commands": [], "next": None}
+
+
 def _events(body: bytes) -> list[Event]:
     return answers.events(body, "drone-01")
 
@@ -53,7 +59,18 @@ READERS: list[Callable[[bytes], Any]] = [
     _events,
     answers.fleet_health,
     answers.fleet_metrics,
-    answers.queued,
+    answers.registered,
+    answers.deleted,
+    answers.delivery,
+    answers.metric_details,
+    answers.metric_info,
+    answers.forgotten,
+    answers.removal,
+    answers.sent,
+    answers.source_commands,
+    answers.command,
+    answers.runs,
+    answers.run,
     answers.identity,
 ]
 
@@ -116,8 +133,27 @@ def test_the_fleet_is_read() -> None:
 def test_names_values_commands_and_keys_are_read() -> None:
     assert _read(answers.metric_names, ["a", "b"]) == ["a", "b"]
     assert _read(answers.latest, {"metrics": {"a": [1, {"b": None}]}}) == {"a": [1, {"b": None}]}
-    assert _read(answers.queued, {"queued": False}) is False
+    assert _read(answers.sent, {"queued": False}) == SentCommand(False)
     assert _read(answers.identity, {"org_id": "acme", "scopes": ["read"]}).scopes == ["read"]
+
+
+def test_a_whole_number_may_be_written_with_a_point() -> None:
+    assert _read(answers.fleet_health, {"sources_total": 2.0, "sources_online": 1}) == FleetHealth(2, 1)
+    buckets = json.loads(json.dumps(BUCKETS))
+    buckets["series"]["rpm"]["count"] = [2.0]
+    counts = _read(answers.query, buckets)["rpm"].count
+    assert (counts, type(counts[0])) == ([2], int)
+
+
+def test_a_run_of_an_older_server_has_what_it_does_not_say_empty() -> None:
+    nothing = {"tags": None, "metadata": None, "pass_criteria": None, "ended_at": None}
+    expected = Run("r", "n", None, "running", 1_777_629_600_000.0)
+    assert _read(answers.run, {"run": RUN}) == expected
+    assert _read(answers.run, {"run": {**RUN, **nothing}}) == expected
+
+
+def test_a_status_of_a_newer_server_is_shown_as_it_is() -> None:
+    assert _read(answers.run, {"run": {**RUN, "status": "paused"}}).status == "paused"
 
 
 @pytest.mark.parametrize(
@@ -138,8 +174,22 @@ def test_names_values_commands_and_keys_are_read() -> None:
         (_events, [{"timestamp_ms": 1, "metric": "a", "value": 1, "tags": {"a": 1}}], "tags must be"),
         (answers.fleet_health, {"sources_total": 1}, "sources_online is missing"),
         (answers.fleet_metrics, _without(FLEET, "sources", 0, "avg"), r"sources\[0\].*avg"),
-        (answers.queued, {}, "queued is missing"),
+        (answers.sent, {}, "queued is missing"),
         (answers.identity, {"scopes": []}, "org_id is missing"),
+        (answers.removal, {"points": 1.5, "dry_run": True}, "points must be a whole number"),
+        (answers.metric_details, [{"unit": "V"}], r"\[0\].name is missing"),
+        (answers.metric_details, {}, "must be an array"),
+        (answers.run, {"run": {"id": "r", "name": "n"}}, "has no started_at"),
+        (
+            answers.run,
+            {"run": {**RUN, "started_at": "2026-05-01T10:00:00"}},
+            "started_at '20.*no time with an offset",
+        ),
+        (answers.run, {"run": {**RUN, "ended_at": 5}}, "ended_at that is no text"),
+        (answers.run, {"run": {**RUN, "tags": {"a": 1}}}, "tags must be an object of strings"),
+        (answers.runs, {"runs": [RUN, {**RUN, "test_result": {"passed": 1}}]}, r"runs\[1\].test_result"),
+        (answers.command, {"command": {"run_id": "c"}}, "command.source_id is missing"),
+        (answers.source_commands, {**COMMANDS, "declared": [{"name": "a"}]}, r"declared\[0\].typed is missing"),
     ],
 )
 def test_a_field_that_is_missing_or_of_another_type_names_itself(

@@ -8,7 +8,6 @@ import time
 from datetime import datetime, timezone
 from typing import Annotated, Any, Literal
 
-import httpx
 import pytest
 
 from plexus import CommandRun, LogHandler, Plexus
@@ -16,6 +15,7 @@ from plexus.adapters.status.memory import MemoryStatus
 from plexus.gateway import Gateway
 from plexus.protocol.gateway import GatewaySession
 from plexus.testing.memory import MemoryHouse
+from tests.support import plain
 from tests.support.gateway import KEY, http, running
 from tests.support.waiting import eventually
 
@@ -167,7 +167,7 @@ def test_a_run_is_judged_by_every_point_that_was_sent_inside_it() -> None:
         assert cool.test_result is not None
         assert hot.test_result is not None
         assert (cool.test_result["passed"], hot.test_result["passed"]) == (True, False)
-        runs = httpx.get(f"{gateway.url}/api/runs", headers={"x-api-key": KEY}).json()["runs"]
+        runs = plain.request("GET", f"{gateway.url}/api/runs", headers={"x-api-key": KEY}).json()["runs"]
     assert {run["name"]: (run["status"], run["source_id"]) for run in runs} == {
         "hotfire-03": ("completed", "rig-01"),
         "hotfire-04": ("completed", "rig-01"),

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from plexus.domain.errors import ProtocolError
 from plexus.domain.event import Event
 from plexus.domain.live import LivePoint
-from plexus.protocol import live
+from plexus.domain.video import VideoFrame
+from plexus.protocol import live, video
 from tests.protocol.strategies import finite, int64, json_objects, json_values, names, text
 
 values = st.booleans() | int64 | finite | text | st.lists(int64, max_size=3) | json_objects
@@ -92,6 +93,28 @@ def test_any_other_first_frame_is_refused(message: str | bytes) -> None:
         live.parse_auth(message)
 
 
+def test_a_picture_is_decoded() -> None:
+    frame = VideoFrame("a1", "front", b"\xff\xd8 a picture", 8, 6, 5)
+    assert live.parse(video.relay_binary(video.pack(frame), "a1").text()) == live.LivePicture(frame)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("frame", "!"), ("frame", "é"), ("frame", 5), ("camera_id", None), ("timestamp", "now")]
+)
+def test_a_picture_that_breaks_the_contract_names_the_field(field: str, value: Any) -> None:
+    frame = VideoFrame("a1", "front", b"\xff\xd8 a picture", 8, 6, 5)
+    text = video.relay_binary(video.pack(frame), "a1").text()
+    with pytest.raises(ProtocolError) as caught:
+        live.parse(json.dumps({**json.loads(text), field: value}))
+    assert caught.value.field == field
+
+
+def test_who_is_online_is_read_back() -> None:
+    assert live.parse(video.init_message({"a1": ["front", "rear"]})) == live.Online({"a1": ("front", "rear")})
+    with pytest.raises(ProtocolError, match="cameras must be"):
+        live.parse('{"type":"init","online_sources":[{"source_id":"a1","cameras":"front"}]}')
+
+
 def test_reconnecting_is_for_information() -> None:
     frame = live.parse('{"type":"gateway_reconnecting","attempt":1,"max_attempts":5,"delay_s":2}')
     assert frame == live.Reconnecting(1, 2)
@@ -111,7 +134,7 @@ def test_unknown_fields_are_ignored(extra: dict[str, Any]) -> None:
 
 
 @given(
-    st.sampled_from(["telemetry", "event", "gateway_reconnecting"]),
+    st.sampled_from(["telemetry", "event", "gateway_reconnecting", "video_frame", "init", "ready", "missed", "cursor"]),
     st.dictionaries(
         st.sampled_from(["points", "source_id", "metric", "value", "timestamp", "tags", "alert", "attempt", "delay_s"]),
         json_values | st.lists(json_objects, max_size=2),

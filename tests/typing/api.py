@@ -28,11 +28,13 @@ from plexus import (
     RateLimitedError,
     RetryConfig,
     Run,
+    SentCommand,
     WebSocketTransport,
     read_mjpeg_frames,
 )
+from plexus.api.tables import EventList, FleetMetrics, QueryResult
 from plexus.domain.live import LivePoint
-from plexus.domain.series import BucketSeries, FleetMetrics, QueryResult, Series
+from plexus.domain.series import BucketSeries, Series
 from plexus.domain.source import Delivery, FleetHealth, Source
 
 if TYPE_CHECKING:
@@ -111,10 +113,10 @@ def a_reader_asks() -> None:
         result = api.metrics.query("drone-01", ["battery.voltage"], last="1h")
         assert_type(result, QueryResult)
         assert_type(result["battery.voltage"], Series | BucketSeries)
-        assert_type(api.events.list("drone-01", last="1d"), list[Event])
+        assert_type(api.events.list("drone-01", last="1d"), EventList)
         assert_type(api.fleet.health(), FleetHealth)
         assert_type(api.fleet.metrics("cpu.percent", last="1h"), FleetMetrics)
-        assert_type(api.commands.send("drone-01", "reboot", {"delay_s": 3}), bool)
+        assert_type(api.commands.send("drone-01", "reboot", {"delay_s": 3}), SentCommand)
         with api.metrics.stream("drone-01", "battery.voltage") as points:
             for point in points:
                 assert_type(point, LivePoint)

@@ -59,7 +59,7 @@ def test_a_question_that_reads_too_much_is_refused(small: House) -> None:
 
 def test_a_raw_answer_has_as_many_rows_as_the_limit_says_and_no_more_than_the_gateway_gives(small: House) -> None:
     small.stored("rig", "a", *range(150), at_ms=NOW_MS - 30_000)
-    answers = [small.get(QUERY, last="1m", **limit) for limit in ({"limit": "20"}, {"limit": "5000"}, {})]
+    answers = [small.get(f"{QUERY}?last=1m{limit}") for limit in ("&limit=20", "&limit=5000", "")]
     assert [answer["series"]["a"]["value"] for answer in answers] == [list(range(20)), *[list(range(100))] * 2]
     assert all(answer["truncated"] for answer in answers)
     said = small.request("GET", f"{QUERY}?last=1m").headers["x-plexus-max-limit"]
