@@ -92,7 +92,8 @@ class AsyncLink:
             await client.aclose()
 
     def _made(self, *, app: bool) -> httpx.AsyncClient:
-        return httpx.AsyncClient(transport=self._transport, **wire.client_arguments(self._place, app=app))
+        with wire.usable_proxies():
+            return httpx.AsyncClient(transport=self._transport, **wire.client_arguments(self._place, app=app))
 
     def _client_for(self, request: Request) -> httpx.AsyncClient:
         base = self._place.base(app=request.app)

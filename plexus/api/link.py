@@ -96,7 +96,8 @@ class Link:
             client.close()
 
     def _made(self, *, app: bool) -> httpx.Client:
-        return httpx.Client(transport=self._transport, **wire.client_arguments(self._place, app=app))
+        with wire.usable_proxies():
+            return httpx.Client(transport=self._transport, **wire.client_arguments(self._place, app=app))
 
     def _client_for(self, request: Request) -> httpx.Client:
         base = self._place.base(app=request.app)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import httpx
@@ -43,6 +44,19 @@ def _trusted(place: Place, *, app: bool) -> ssl.SSLContext:
     if place.is_here(app=app) and place.base(app=app).startswith("http://"):
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     return trust()
+
+
+@contextlib.contextmanager
+def usable_proxies() -> Iterator[None]:
+    """Make a client inside: a proxy of the environment that httpx cannot use is a ConfigurationError."""
+    try:
+        yield
+    except (ImportError, ValueError):
+        # Without httpx's words, and not chained to them: they may hold the proxy's password.
+        raise ConfigurationError(
+            "a proxy of the environment cannot be used (a SOCKS proxy needs httpx[socks]): set HTTPS_PROXY to an "
+            "http:// proxy, or put the gateway's host into NO_PROXY"
+        ) from None
 
 
 def request_arguments(place: Place, request: Request) -> dict[str, Any]:

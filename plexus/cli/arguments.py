@@ -29,6 +29,30 @@ def command(
     return parser
 
 
+def takes_more(parser: argparse.ArgumentParser, *singles: str, last: str, read: Callable[[str], object] = str) -> None:
+    """Let the words of `last`, a list, stand behind options too, as `tail SOURCE --json METRIC`.
+
+    argparse gives a list that may be empty its end at the first option. `singles` come before it and may be left out.
+    """
+    parser.set_defaults(late=(singles, last, read))
+
+
+def take_late(arguments: argparse.Namespace, words: list[str]) -> bool:
+    """Put words that argparse found no place for where `takes_more` said; False when they have none.
+
+    Raises ArgumentTypeError for one that cannot be read.
+    """
+    late = getattr(arguments, "late", None)
+    if late is None or any(word.startswith("-") for word in words):
+        return False
+    singles, last, read = late
+    for name in singles:
+        if getattr(arguments, name) is None and words:
+            setattr(arguments, name, words.pop(0))
+    getattr(arguments, last).extend(map(read, words))
+    return True
+
+
 def add_window(parser: argparse.ArgumentParser) -> None:
     """--last, --start and --end."""
     parser.add_argument("--last", metavar="LENGTH", help="the stretch up to now: 90s, 15m, 1h, 7d (default: 1h)")
@@ -44,6 +68,40 @@ def instant(text: str | None) -> str | float | None:
         return float(text)
     except ValueError:
         return text
+
+
+def source_names(text: str) -> tuple[str, ...]:
+    """Names of sources with commas between, which no such name holds; argparse shows the error."""
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not names:
+        raise argparse.ArgumentTypeError(f"{text!r} names no source")
+    return names
+
+
+def instant_or_length(text: str) -> str | float:
+    """A time, or how long ago: epoch numbers as numbers, all else as text."""
+    found = instant(text)
+    assert found is not None
+    return found
+
+
+def count(text: str) -> int:
+    """A whole number from 1 on; argparse shows the error."""
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 10**12:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    return int(text)
+
+
+def param(text: str) -> tuple[str, object]:
+    """One `key=value` of a command: a value that is JSON is that, anything else is text; argparse shows the error."""
+    from plexus.domain.errors import ProtocolError
+    from plexus.protocol import jsontext
+
+    key, raw = tag(text)
+    try:
+        return key, jsontext.loads(raw)
+    except ProtocolError:
+        return key, raw
 
 
 def port(text: str) -> int:

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Protocol
 
 from plexus.cli import output
+from plexus.cli.spark import trend
 from plexus.cli.tail import json_reading, show_reading, tell
-from plexus.domain.values import is_non_finite, is_number
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 TREND_POINTS = 40
 EVENTS_SHOWN = 6
 REFRESH_S = 0.25
-BLOCKS = "▁▂▃▄▅▆▇█"
 
 
 class View(Protocol):
@@ -129,17 +128,6 @@ class LiveTable:
 
 def _told(event: Event) -> str:
     return f"{output.moment(event.timestamp_ms)}  {output.clean(event.name)}  {output.shown(event.value)}"
-
-
-def trend(values: list[object]) -> str:
-    """A line of blocks from the lowest to the highest of these numbers; "" for what is no number."""
-    numbers = [float(value) for value in values if is_number(value) and not is_non_finite(value)]  # type: ignore[arg-type]
-    if not numbers:
-        return ""
-    low, high = min(numbers), max(numbers)
-    if not high > low:
-        return BLOCKS[0] * len(numbers)
-    return "".join(BLOCKS[min(7, int((number - low) / (high - low) * 8))] for number in numbers)
 
 
 @contextlib.contextmanager

@@ -12,12 +12,20 @@ from plexus.domain.values import Value, is_non_finite
 from plexus.protocol import jsontext
 from plexus.protocol.points import non_finite_name
 
-BOLD, GREEN, DIM, RED = "1", "32", "2", "31"
+BOLD, GREEN, DIM, RED, YELLOW = "1", "32", "2", "31", "33"
 
 
 def colourful(stream: TextIO) -> bool:
     """Whether a person looks at `stream` and has nothing against colours (https://no-color.org)."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def draws(stream: TextIO | None = None) -> bool:
+    """Whether blocks of Unicode can be shown: to a person, in an encoding that has them."""
+    shown_on = stream or sys.stdout
+    if not shown_on.isatty() or os.environ.get("TERM") == "dumb":
+        return False
+    return (getattr(shown_on, "encoding", None) or "").lower().replace("-", "") == "utf8"
 
 
 def paint(text: str, code: str, stream: TextIO | None = None) -> str:

@@ -12,7 +12,7 @@ import attrs
 
 from plexus.adapters.buffer.memory import MemoryBuffer
 from plexus.adapters.buffer.released import is_released_buffer, released_buffers
-from plexus.adapters.buffer.spools import adopt, open_spool
+from plexus.adapters.buffer.spools import DIRECTORY, adopt, open_spool
 from plexus.adapters.buffer.sqlite import SqliteBuffer
 from plexus.adapters.codec.json import JsonCodec
 from plexus.adapters.deadletters.file import FileDeadLetters
@@ -26,7 +26,6 @@ from plexus.ports.deadletters import DeadLetters
 
 log = logging.getLogger("plexus")
 
-DIRECTORY = "spool"
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
 
 

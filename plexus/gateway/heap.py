@@ -1,4 +1,8 @@
-"""The C library's heap, kept small: what many threads freed in turn goes back to the system.
+"""Memory of a process of our own, kept small: garbage is looked for at our own pace, and free pages go back.
+
+Python looks for garbage whenever enough objects came to be, and a look at all there are holds everybody up for 100 ms
+once a thousand devices are connected. Nearly everything is freed by its count; what is not are connections that were
+closed, which refer to themselves. So the new ones are looked through every 20 s, and everything every ten minutes.
 
 Sealing a million points takes and frees some 100 MB in pieces of every size, beside threads that answer questions. Left
 alone, glibc keeps an arena for each of these threads and most of those pages: the process grows for hours, to several
@@ -7,13 +11,46 @@ times what is in use. Elsewhere (musl, macOS, Windows) there is nothing to do.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import ctypes
+import gc
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator
 
 ARENAS = 2
 M_ARENA_MAX = -8
 """`mallopt(3)`."""
+
+
+THRESHOLDS = (100_000, 50, 100)
+"""When Python looks by itself all the same: so many objects more came to be than went."""
+
+LOOK_S = 20.0
+LOOKS_A_ROUND = 30
+"""Every one of so many looks is at everything."""
+
+
+@contextlib.contextmanager
+def own_pace() -> Iterator[None]:
+    """Until the end, Python looks for garbage seldom by itself, and never at what is there already."""
+    before = gc.get_threshold()
+    gc.set_threshold(*THRESHOLDS)
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*before)
+
+
+async def collect(sleep: Callable[[float], Awaitable[object]] = asyncio.sleep) -> None:
+    """Look for garbage until cancelled; for a process under `own_pace`."""
+    while True:
+        for look in range(1, LOOKS_A_ROUND + 1):
+            await sleep(LOOK_S)
+            gc.collect(2 if look == LOOKS_A_ROUND else 1)
 
 
 def use_few_arenas() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import ipaddress
 import logging
 import math
@@ -11,10 +10,11 @@ import signal
 import ssl
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType, TracebackType
+from typing import Any
 
 import attrs
 
@@ -30,10 +30,6 @@ from plexus.ports.bus import Bus
 from plexus.ports.keyring import Keyring
 from plexus.ports.registry import Registry
 from plexus.ports.store import Store
-
-COLLECTOR = (100_000, 50, 100)
-"""When the garbage collector looks, in a process that does nothing else. Nearly everything is freed by its count, and a
-look at all there is holds everybody up for 100 ms once a thousand devices are connected."""
 
 KEYS_WATCHED_S = 1.0
 """How often the keys are looked at again for the sake of open sockets."""
@@ -193,12 +189,10 @@ class Gateway:
         else:
             handlers[signal.SIGHUP] = reload
         before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-        collector = gc.get_threshold()
-        gc.set_threshold(*COLLECTOR)
         try:
-            self._run()
+            with heap.own_pace():
+                self._run(heap.collect)
         finally:
-            gc.set_threshold(*collector)
             for number, handler in before.items():
                 signal.signal(number, handler)
             self._stack.close()
@@ -246,12 +240,12 @@ class Gateway:
             self._stack.close()
             raise
 
-    def _run(self) -> None:
+    def _run(self, *besides: Callable[[], Coroutine[Any, Any, None]]) -> None:
         assert self._server is not None
         factory = self._server.config.get_loop_factory() or asyncio.new_event_loop
         loop = factory()
         try:
-            loop.run_until_complete(self._serve(self._server))
+            loop.run_until_complete(self._serve(self._server, besides))
         except BaseException as exc:  # noqa: BLE001 - it is raised again where the gateway was started
             self._failure = exc
         finally:
@@ -259,7 +253,7 @@ class Gateway:
             loop.close()
             self._started.set()
 
-    async def _serve(self, server: Server) -> None:
+    async def _serve(self, server: Server, besides: Sequence[Callable[[], Coroutine[Any, Any, None]]]) -> None:
         core = self.core
         core.committer.start()
         tending = Tending(core.store, core.wall_ns)
@@ -269,10 +263,11 @@ class Gateway:
         books = loop.create_task(bookkeeping.keep_books(core))
         ready = loop.create_task(self._announce(server))
         dog = loop.create_task(self._watch_dog())
+        others = [loop.create_task(one()) for one in besides]
         try:
             await server.serve(sockets=[self._listener])
         finally:
-            aside = [watch, books, ready, dog, *([] if self._reloading is None else [self._reloading])]
+            aside = [watch, books, ready, dog, *others, *([] if self._reloading is None else [self._reloading])]
             for task in aside:
                 task.cancel()
             await asyncio.gather(*aside, return_exceptions=True)

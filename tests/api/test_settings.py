@@ -101,3 +101,15 @@ def test_its_text_has_the_address_and_not_the_key(client: Any) -> None:
     assert URL in repr(api)
     assert KEY not in repr(api)
     assert KEY not in repr(api._link._place)
+
+
+@pytest.mark.parametrize("proxy", ["socks5://me:secret@127.0.0.1:1080", "gopher://me:secret@127.0.0.1:70"])
+@pytest.mark.parametrize("client", [PlexusAPI, AsyncPlexusAPI])
+def test_a_proxy_that_cannot_be_used_is_said_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, proxy: str, client: Any
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    with pytest.raises(ConfigurationError, match="NO_PROXY") as caught:
+        client(KEY, "https://gateway.test")
+    assert caught.value.__cause__ is None
+    assert "secret" not in str(caught.value)

@@ -3,16 +3,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from plexus import __version__
 from plexus.cli import app, sources
 from plexus.gateway import Gateway
-from tests.cli.conftest import Command, put
-
-PLEXUS = Path(sys.executable).with_name("plexus.exe" if sys.platform == "win32" else "plexus")
+from tests.cli.conftest import PLEXUS, Command, put
 
 
 def test_the_version_is_shown(plexus: Command) -> None:
@@ -43,12 +40,33 @@ def test_every_command_is_in_the_help_and_has_examples_in_its_own(plexus: Comman
         ("demo", "--seconds", "soon"),
         ("keys", "create", "a", "--scope", "fly"),
         ("send", "a.b", "1", "--tag", "colour"),
+        ("send", "a.b", "1", "2"),
+        ("tail", "drone-01", "--jsno"),
+        ("tail", "drone-01", "--json", "a", "--jsno"),
+        ("command", "rig", "dose", "--json", "ml"),
     ],
 )
 def test_a_wrong_call_is_exit_2_with_a_hint(plexus: Command, words: tuple[str, ...]) -> None:
     ended = plexus(*words)
     assert ended.code == 2
     assert "usage:" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (("tail", "drone-01", "--json", "a", "b"), {"sources": ("drone-01",), "metrics": ["a", "b"]}),
+        (("tail", "drone-01", "a", "--json", "b"), {"sources": ("drone-01",), "metrics": ["a", "b"]}),
+        (("latest", "--json", "drone-01", "a"), {"source": "drone-01", "metrics": ["a"]}),
+        (("query", "drone-01", "a", "--last", "5m", "b"), {"metrics": ["a", "b"], "last": "5m"}),
+        (("runs", "compare", "a", "--json", "b"), {"run_ids": ["a", "b"]}),
+        (("command", "rig", "--wait", "5", "dose", "ml=5"), {"name": "dose", "params": [("ml", 5)]}),
+        (("command", "rig", "dose", "ml=5", "--json", "x=y"), {"params": [("ml", 5), ("x", "y")]}),
+    ],
+)
+def test_options_may_stand_anywhere(words: tuple[str, ...], found: dict[str, object]) -> None:
+    arguments = vars(app._parsed(app.parser(), words))
+    assert {name: arguments[name] for name in found} == found
 
 
 def test_a_failure_is_one_line_and_exit_1(plexus: Command, monkeypatch: pytest.MonkeyPatch) -> None:

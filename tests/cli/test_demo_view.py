@@ -6,7 +6,8 @@ import json
 import pytest
 from rich.console import Console
 
-from plexus.cli.demo_view import Lines, LiveTable, trend
+from plexus.cli.demo_view import Lines, LiveTable
+from plexus.cli.spark import trend
 from plexus.domain.event import Event
 from plexus.domain.live import LivePoint, StreamNotice
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import attrs
 
-from plexus.cli.app import _parser
+from plexus.cli import app
 
 
 @attrs.frozen
@@ -29,7 +29,7 @@ class Command:
 
 def commands(parser: argparse.ArgumentParser | None = None, words: tuple[str, ...] = ()) -> Iterator[Command]:
     """Every command that does something itself, in the order of the help."""
-    found = _subcommands(parser or _parser())
+    found = _subcommands(parser or app.parser())
     if not found and parser is not None:
         yield Command(words, (), parser)
     for name, (aliases, below) in found.items():

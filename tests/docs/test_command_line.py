@@ -70,7 +70,7 @@ def test_every_make_target_in_the_documentation_is_there() -> None:
 
 def _parses(words: list[str]) -> bool:
     try:
-        app._parser().parse_args(words)
+        app.parser().parse_args(words)
     except SystemExit as exc:
         return exc.code == 0
     return True
@@ -84,5 +84,5 @@ def _lines(block: Block) -> Iterator[tuple[str, list[str]]]:
         bare = _variable.sub("", line.removeprefix("$ ").strip())
         if bare.startswith("plexus ") and "…" not in bare:
             words = shlex.split(bare, comments=True)
-            ends = [words.index(mark) for mark in ("|", ">", "&", "&&", "2>") if mark in words]
+            ends = [words.index(mark) for mark in ("|", ">", ">>", "&", "&&", "2>") if mark in words]
             yield f"{block.page.name}:{number}", words[1 : min(ends, default=None)]

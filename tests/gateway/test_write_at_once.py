@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
-import signal
-import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import pytest
-
-from plexus.gateway import Gateway, running
 from plexus.gateway.asgi import Message
 from plexus.gateway.devices import WRITE_AT_ONCE, DeviceHandler
 from tests.support.gateway import KEY, PATIENCE_S, core_of
@@ -91,17 +84,3 @@ def test_a_peer_that_is_behind_hears_everything_in_order_all_the_same() -> None:
     heard = conversation(lambda _text: next(turns, True))
     assert [seq for _way, seq in ways(heard)] == [1, 2, 3]
     assert {way for way, _frame in heard} == {"sent", "at once"}
-
-
-def test_the_collector_looks_seldom_while_serving_and_as_before_afterwards(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[tuple[int, int, int]] = []
-    before = gc.get_threshold()
-    monkeypatch.setattr(Gateway, "_run", lambda _self: seen.append(gc.get_threshold()))
-    assert threading.current_thread() is threading.main_thread()
-    handler = signal.getsignal(signal.SIGTERM)
-    Gateway(data_dir=tmp_path / "data", bootstrap_key=KEY).serve_forever()
-    assert seen == [running.COLLECTOR]
-    assert gc.get_threshold() == before
-    assert signal.getsignal(signal.SIGTERM) is handler

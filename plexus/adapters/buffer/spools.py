@@ -12,6 +12,9 @@ from plexus.adapters.buffer.spoolfile import SpoolHeld
 from plexus.adapters.buffer.sqlite import SqliteBuffer
 from plexus.domain.errors import BufferFault
 
+DIRECTORY = "spool"
+"""The name of the directory of spools, in Plexus's own."""
+
 MAX_CLIENTS = 100
 """Clients of one source on one machine; more is a file system on which every file seems to be locked."""
 
