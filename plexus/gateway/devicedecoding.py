@@ -33,21 +33,15 @@ class TelemetryDecoder:
             raise kept[1]
         else:
             frame = kept[1]
-        if not isinstance(frame, frames.Telemetry) or self.key is None:
-            return frame
-        decoded = self._core.intake.admit(self.key, frame.decoded)
-        return frame if decoded is frame.decoded else attrs.evolve(frame, decoded=decoded)
+        return self._admitted(frame) if isinstance(frame, frames.Telemetry) else frame
 
-    def is_telemetry(self, message: str | bytes, envelope: frames.Envelope) -> bool:
-        """Whether a message is telemetry, decoded then; one that breaks the protocol is not."""
+    def telemetry(self, message: str | bytes, envelope: frames.Envelope) -> frames.Telemetry | None:
+        """The telemetry that a message is; None for anything else, also for what breaks the protocol."""
         try:
             frame = self._parse(message, envelope)
         except ProtocolError:
-            return False
-        if not isinstance(frame, frames.Telemetry):
-            return False
-        self._kept = message, frame
-        return True
+            return None
+        return self._admitted(frame) if isinstance(frame, frames.Telemetry) else None
 
     async def aside(self, message: str | bytes, envelope: frames.Envelope) -> None:
         """Decode a large message in a thread, so that no other connection waits for it."""
@@ -55,6 +49,12 @@ class TelemetryDecoder:
             self._kept = message, await asyncio.to_thread(self._parse, message, envelope)
         except ProtocolError as exc:
             self._kept = message, exc
+
+    def _admitted(self, frame: frames.Telemetry) -> frames.Telemetry:
+        if self.key is None:
+            return frame
+        decoded = self._core.intake.admit(self.key, frame.decoded)
+        return frame if decoded is frame.decoded else attrs.evolve(frame, decoded=decoded)
 
     def _parse(self, message: str | bytes, envelope: frames.Envelope) -> frames.Frame:
         limit = self._core.limits.message_points

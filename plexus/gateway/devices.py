@@ -152,12 +152,15 @@ class DeviceSocket:
         if not self._listening or self._leaving or self._must_wait() or len(payload) > ASIDE_OVER:
             return False
         self._arrival_ns = self._core.wall_ns()
-        if not self._decoder.is_telemetry(payload, frames.Envelope(self._source_id, self._arrival_ns)):
+        frame = self._decoder.telemetry(payload, frames.Envelope(self._source_id, self._arrival_ns))
+        if frame is None:
             return False
-        self._session.receive(payload, self._core.monotonic(), self._arrival_ns)
-        for event in self._session.take_events():
-            self._on_telemetry(event)
-        self._flush()
+        self._store(self._session.telemetry(frame))
+        # Mostly there is nothing to say before the commit, and then this is all that has changed.
+        if self._session.waits_for_a_turn:
+            self._flush()
+        else:
+            self._mind_room()
         return True
 
     async def _read(self) -> None:
@@ -197,8 +200,10 @@ class DeviceSocket:
         self._ahead_until = 0.0
 
     async def _on(self, event: GatewayEvent) -> None:
-        if isinstance(event, TelemetryReceived | FrameRefused):
-            self._on_telemetry(event)
+        if isinstance(event, TelemetryReceived):
+            self._store(event)
+        elif isinstance(event, FrameRefused):
+            self._core.meters.reject("malformed")
         elif isinstance(event, AuthRequested):
             await self._authenticate(event.auth)
         elif isinstance(event, HeartbeatReceived):
@@ -210,12 +215,6 @@ class DeviceSocket:
             self._core.video.take_binary(self._org, self._source_id, event.payload)
         elif isinstance(event, frames.VideoText):
             self._core.video.take_text(self._org, self._source_id, event.fields, self._arrival_ns // 1_000_000)
-
-    def _on_telemetry(self, event: GatewayEvent) -> None:
-        if isinstance(event, TelemetryReceived):
-            self._store(event)
-        elif isinstance(event, FrameRefused):
-            self._core.meters.reject("malformed")
 
     def _beaten(self, event: HeartbeatReceived) -> None:
         self._core.presence.met(self._org, self._source_id)
@@ -306,10 +305,13 @@ class DeviceSocket:
             self._wake.set()
 
     def _collect(self) -> None:
+        if self._leaving and not self._session.unsettled:
+            self._session.say_goodbye(*self._leaving)
+        self._outbox.extend(self._session.take_messages())
+        self._mind_room()
+
+    def _mind_room(self) -> None:
         session, outbox, limits = self._session, self._outbox, self._limits
-        if self._leaving and not session.unsettled:
-            session.say_goodbye(*self._leaving)
-        outbox.extend(session.take_messages())
         crowded = (
             session.unsettled >= limits.unsettled_frames
             or self._unsettled_points >= limits.unsettled_points

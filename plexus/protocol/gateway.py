@@ -129,6 +129,12 @@ class GatewaySession:
         else:
             self._conversed(frame, arrival_ns)
 
+    def telemetry(self, frame: frames.Telemetry) -> TelemetryReceived:
+        """A frame that is decoded already came, in the state READY: as `receive`, without a message and an event."""
+        batch = frame.batch if self._names else None
+        ticket = self._admit(Pending(frame.seq, batch, len(frame.decoded.columns), frame.decoded.faults))
+        return TelemetryReceived(ticket, frame.decoded, batch, frame.gaps)
+
     def tick(self, now: float) -> None:
         """The time went on: a silent client is closed, an ack that waited for a hole goes out."""
         if self._state is State.AWAITING_AUTH and now >= self._opened_at + AUTH_TIMEOUT_S:
@@ -212,6 +218,11 @@ class GatewaySession:
             return self._opened_at + AUTH_TIMEOUT_S
         return self._window.deadline if self._state is State.READY else None
 
+    @property
+    def waits_for_a_turn(self) -> bool:
+        """Whether there is something to send, to close, or to do at a time."""
+        return bool(self._messages) or self._close is not None or self.next_deadline() is not None
+
     def take_messages(self) -> list[str]:
         """Text messages to send, in order."""
         if not self._messages:
@@ -241,10 +252,7 @@ class GatewaySession:
 
     def _conversed(self, frame: frames.Frame, arrival_ns: int) -> None:
         if isinstance(frame, frames.Telemetry):
-            decoded = frame.decoded
-            batch = frame.batch if self._names else None
-            ticket = self._admit(Pending(frame.seq, batch, len(decoded.columns), decoded.faults))
-            self._events.append(TelemetryReceived(ticket, decoded, batch, frame.gaps))
+            self._events.append(self.telemetry(frame))
         elif isinstance(frame, frames.Heartbeat):
             self._events.append(HeartbeatReceived(frame.clock if self._tells_time else None))
         elif isinstance(frame, frames.ClockPing):
