@@ -101,16 +101,13 @@ def test_each_shell_has_a_script(plexus: Command, shell: str) -> None:
     assert f"plexus completion {shell} --for" in ended.out
 
 
-@pytest.mark.parametrize("shell", list(SCRIPTS))
+# bash is everywhere that `make` is; the workflow installs the others, and a machine may have them.
+@pytest.mark.parametrize("shell", ["bash", *(name for name in SCRIPTS if name != "bash" and shutil.which(name))])
 def test_each_script_is_one_that_its_shell_reads(shell: str, tmp_path: Path) -> None:
-    program = shutil.which(shell)
-    if program is None:
-        pytest.skip(f"{shell} is not installed here")
     (tmp_path / "script").write_text(SCRIPTS[shell])
-    subprocess.run([program, "-n", tmp_path / "script"], check=True, timeout=30)
+    subprocess.run([shell, "-n", tmp_path / "script"], check=True, timeout=30)
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed here")
 @pytest.mark.parametrize(
     ("words", "found"),
     [(["expo"], ["export"]), (["query", "drone-01", "bat"], ["battery.voltage"]), (["export", ""], [])],
