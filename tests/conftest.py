@@ -19,6 +19,7 @@ settings.load_profile("plexus")
 # is tested, and these, which need a gateway over its embedded store, are not collected.
 NEED_GATEWAY = [
     "adapters/test_embedded_store*.py",
+    "api/test_history.py",
     "cli/*",
     "contracts/test_store.py",
     "docs/*",

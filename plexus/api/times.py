@@ -14,6 +14,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Union
 
 from plexus.domain.errors import ProtocolError, QueryError
+from plexus.domain.isotime import parse_iso
 from plexus.domain.point import MAX_ABS_MS, to_milliseconds
 from plexus.domain.values import is_number
 
@@ -104,12 +105,8 @@ def iso(ms: float) -> str:
 
 
 def _parse_iso(text: str, field: str) -> datetime:
-    plain = text.strip()
-    # datetime.fromisoformat of Python 3.10 does not know the Z.
-    if plain[-1:] in ("Z", "z"):
-        plain = f"{plain[:-1]}+00:00"
     try:
-        return datetime.fromisoformat(plain)
+        return parse_iso(text)
     except ValueError as exc:
         raise QueryError(
             f'{field}={text!r} is not ISO 8601: write for example "2026-05-01T12:00:00+02:00" or "2026-05-01T10:00:00Z"'

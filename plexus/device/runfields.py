@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any, Union
 
 from plexus.domain.errors import ConfigurationError, ProtocolError
+from plexus.domain.isotime import parse_iso
 from plexus.domain.names import GATEWAY_SOURCE_ID_RULE, MAX_TAGS, is_gateway_source_id, metric_fault
 from plexus.domain.point import MAX_ABS_MS, to_milliseconds
 from plexus.domain.run import OPERATORS, Criterion
@@ -91,8 +92,7 @@ def check_time(when: datetime | str | float, field: str) -> float:
     """A moment of a run, milliseconds since 1970 UTC; a time without an offset is refused, since nobody knows it."""
     if isinstance(when, str):
         try:
-            # Python 3.10 does not read the Z.
-            when = datetime.fromisoformat(when[:-1] + "+00:00" if when.endswith(("Z", "z")) else when)
+            when = parse_iso(when)
         except ValueError:
             raise ConfigurationError(
                 f"{field} {when!r:.80} is not ISO 8601 with an offset, such as 2026-05-01T12:00:00+00:00"

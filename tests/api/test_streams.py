@@ -361,7 +361,7 @@ def test_nothing_of_a_closed_stream_is_left_running(shell: Shell) -> None:
     before = set(threading.enumerate())
     with scripted(sends(telemetry(1))) as server, shell.open(server.url, points()) as stream:
         assert stream.values(1) == [1]
-    assert set(threading.enumerate()) <= before
+    eventually(lambda: set(threading.enumerate()) <= before)
 
 
 def test_a_fault_of_our_own_reaches_the_consumer_too(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from urllib.parse import quote
 from plexus._version import __version__
 from plexus.adapters.loading import loading
 from plexus.domain.errors import ApiError, AuthenticationError, ConfigurationError, DeliveryError
+from plexus.domain.isotime import parse_iso
 from plexus.domain.names import KEY_PREFIX
 from plexus.domain.run import Run
 from plexus.ports.runs import TestResult
@@ -209,7 +210,7 @@ def _iso(ms: float) -> str:
 
 def _is_at(text: object, ms: float) -> bool:
     try:
-        when = datetime.fromisoformat(str(text).replace("Z", "+00:00"))
+        when = parse_iso(str(text))
         return abs((when - _EPOCH) / timedelta(milliseconds=1) - ms) < 1.0
     except (ValueError, TypeError):
         # No time, or one without an offset.

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta, timezone
 import attrs
 
 from plexus.domain.errors import QueryError
+from plexus.domain.isotime import parse_iso
 from plexus.domain.point import MAX_ABS_MS
 from plexus.domain.series import INTERVAL_MS, Interval, check_interval, choose_interval
 from plexus.ports.store import Window
@@ -64,7 +65,7 @@ def parse_instant(text: str, field: str) -> int:
     """ISO 8601 with an offset in nanoseconds since 1970 UTC; raises QueryError naming `field`."""
     try:
         # A + that was not escaped in a URL arrives as a space.
-        moment = datetime.fromisoformat(_lost_plus.sub(r"\1+\2", text.strip()))
+        moment = parse_iso(_lost_plus.sub(r"\1+\2", text.strip()))
     except ValueError as exc:
         raise QueryError(
             f"{field}={text[:64]!r} is not ISO 8601: write for example 2026-05-01T12:00:00Z or "
