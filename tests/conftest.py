@@ -18,7 +18,8 @@ settings.load_profile("plexus")
 # The gateway is for Python 3.11 and later (DuckDB 2 has no wheels for 3.10): on 3.10 the device's and the reader's part
 # is tested, and these, which need a gateway over its embedded store, are not collected.
 NEED_GATEWAY = [
-    "adapters/test_embedded_store*.py",
+    "adapters/test_embedded*.py",
+    "adapters/test_sealed*.py",
     "api/test_history.py",
     "cli/*",
     "contracts/test_store.py",
