@@ -14,16 +14,14 @@ from plexus.cli.tables import _moment, cell
 from plexus.gateway import Gateway
 from tests.cli.conftest import PLEXUS, Command, put
 
-NOW_MS = int(time.time() * 1000)
-
 
 @pytest.fixture
 def long(gateway: Gateway) -> Gateway:
-    """More values than one answer holds."""
+    """More values than one answer holds, a minute old."""
+    first_ms = int(time.time() * 1000) - 60_000
     for batch in range(3):
         points = [
-            {"metric": "m", "value": n, "timestamp": NOW_MS - 60_000 + n}
-            for n in range(batch * 4000, batch * 4000 + 4000)
+            {"metric": "m", "value": n, "timestamp": first_ms + n} for n in range(batch * 4000, batch * 4000 + 4000)
         ]
         put(gateway, *points)
     return gateway

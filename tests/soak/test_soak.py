@@ -38,7 +38,7 @@ def test_under_mixed_load_everything_arrives_and_nothing_grows(tmp_path: Path) -
     served = Served(tmp_path).start()
     try:
         process = _gateway_of(served)
-        before = process.num_fds()
+        before = _descriptors(process)
         load = Load(served, tmp_path)
         load.start()
         samples = []
@@ -50,7 +50,7 @@ def test_under_mixed_load_everything_arrives_and_nothing_grows(tmp_path: Path) -
         for source_id, count in load.sent.items():
             eventually(lambda s=source_id, n=count: _stored(served, s) == n, 30.0, f"{count} points of {source_id}")  # type: ignore[misc]
         assert load.read > 0
-        eventually(lambda: process.num_fds() <= before + 10, 30.0, "the descriptors of before")
+        eventually(lambda: _descriptors(process) <= before + 10, 30.0, "the descriptors of before")
         _judge(samples)
         assert served.stop() == 0
     finally:
@@ -78,7 +78,14 @@ def _per_point(samples: list[Sample]) -> float:
 
 def _sample(process: psutil.Process, load: Load, data: Path) -> Sample:
     disk = sum(_size(path) for path in data.rglob("*") if path.is_file())
-    return Sample(max(1, load.total), process.memory_info().rss, process.num_fds(), disk)
+    return Sample(max(1, load.total), process.memory_info().rss, _descriptors(process), disk)
+
+
+def _descriptors(process: psutil.Process) -> int:
+    """What is open but for files of the history: it keeps those open that questions met, until they are merged."""
+    history = sum(file.path.endswith(".parquet") for file in process.open_files())
+    opened: int = process.num_fds()
+    return opened - history
 
 
 def _size(path: Path) -> int:
