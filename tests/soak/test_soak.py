@@ -83,8 +83,8 @@ def _sample(process: psutil.Process, load: Load, data: Path) -> Sample:
 
 def _descriptors(process: psutil.Process) -> int:
     """What is open but for files of the history: it keeps those open that questions met, until they are merged."""
-    history = sum(file.path.endswith(".parquet") for file in process.open_files())
-    opened: int = process.num_fds()
+    history = sum(str(file.path).endswith(".parquet") for file in process.open_files())
+    opened = int(process.num_fds())
     return opened - history
 
 
