@@ -60,8 +60,8 @@ def _show(finding: Finding) -> None:
     state = output.paint(finding.state.ljust(4), _COLOURS[finding.state])
     subject = f"{output.clean(finding.subject)}: " if finding.subject else ""
     output.line(f"{state}  {finding.check.ljust(9)}  {subject}{output.clean(finding.said)}")
-    if finding.todo:
-        output.line(f"{'':17}-> {output.clean(finding.todo)}")
+    if finding.advice:
+        output.line(f"{'':17}-> {output.clean(finding.advice)}")
 
 
 def _summary(states: Counter[str]) -> str:

@@ -66,13 +66,13 @@ def test_a_setting_that_cannot_be_right_is_found(look: Examine) -> None:
 
 def test_without_a_key_it_says_how_to_get_one(look: Examine, gateway: Gateway) -> None:
     found = one(look(gateway.url, key=""), "key")
-    assert (found.state, "plexus init" in found.todo) == ("fail", True)
+    assert (found.state, "plexus init" in found.advice) == ("fail", True)
 
 
 def test_a_wrong_key_is_found_at_the_app_and_at_the_data_api(look: Examine, gateway: Gateway) -> None:
     findings = look(gateway.url, key="plx_" + "0" * 40)
     assert wrong(findings) == [("key", "fail"), ("data API", "fail")]
-    assert "plexus keys create" in one(findings, "key").todo
+    assert "plexus keys create" in one(findings, "key").advice
 
 
 def test_a_key_that_may_only_send_is_a_warning(look: Examine, gateway: Gateway) -> None:
@@ -91,7 +91,7 @@ def test_a_key_that_others_may_read_is_a_warning(look: Examine, gateway: Gateway
     (home / "config.json").write_text("{}")
     (home / "config.json").chmod(0o644)
     found = one(look(gateway.url), "key")
-    assert (found.state, found.todo) == ("warn", f"chmod 600 {home / 'config.json'}")
+    assert (found.state, found.advice) == ("warn", f"chmod 600 {home / 'config.json'}")
 
 
 # --- hosts ----------------------------------------------------------------------------------------------------------
@@ -100,7 +100,7 @@ def test_a_key_that_others_may_read_is_a_warning(look: Examine, gateway: Gateway
 def test_a_dead_port_is_found_and_nothing_behind_it_is_asked(look: Examine) -> None:
     findings = look(f"http://127.0.0.1:{dead_port()}")
     assert wrong(findings) == [("tcp", "fail")]
-    assert "check that the gateway runs there" in one(findings, "tcp").todo
+    assert "check that the gateway runs there" in one(findings, "tcp").advice
 
 
 def test_a_name_that_nobody_knows_is_found(look: Examine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +121,7 @@ def test_a_host_that_is_no_gateway_is_found(look: Examine) -> None:
         *[("http", "fail")] * 2,
         ("clock", "warn"),
     ]
-    assert all("captive portal" in finding.todo for finding in findings if finding.check == "http")
+    assert all("captive portal" in finding.advice for finding in findings if finding.check == "http")
 
 
 def test_each_of_four_hosts_is_looked_at_by_itself(look: Examine, gateway: Gateway, home: Path) -> None:
@@ -231,7 +231,7 @@ def test_a_proxy_that_wants_a_login_is_found(look: Examine, monkeypatch: pytest.
     with connect_proxy(dead_port(), login="me:secret") as (port, _heads):
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
         found = one(look("https://gateway.test"), "proxy")
-    assert "wants a login" in found.todo
+    assert "wants a login" in found.advice
 
 
 def test_a_proxy_that_cannot_be_used_is_found(look: Examine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,7 +258,7 @@ def test_a_way_through_a_proxy_is_looked_at_to_its_end(look: Examine, monkeypatc
         findings = look("https://gateway.test")
     # The gateway is on this machine and answers to its own names alone: it is reached, and says so.
     assert {finding.check for finding in findings if finding.state == "fail"} == {"http", "websocket"}
-    assert all("hosts" in finding.todo for finding in findings if finding.check == "http")
+    assert all("hosts" in finding.advice for finding in findings if finding.check == "http")
     assert heads
 
 

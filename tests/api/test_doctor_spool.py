@@ -124,13 +124,13 @@ def test_a_place_where_nothing_can_be_written_is_found(look: Examine, gateway: G
     (tmp_path / "occupied").write_text("a file, and no directory")
     (tmp_path / "occupied").chmod(0o700)
     found = one(look(gateway.url, home=tmp_path / "occupied"), "spool")
-    assert (found.state, "PLEXUS_HOME" in found.todo) == ("fail", True)
+    assert (found.state, "PLEXUS_HOME" in found.advice) == ("fail", True)
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="only Linux has a file system on which nobody can write")
 def test_a_read_only_file_system_is_found(look: Examine, gateway: Gateway) -> None:
     found = one(look(gateway.url, home=Path("/proc/plexus")), "spool")
-    assert (found.state, "PLEXUS_HOME" in found.todo) == ("fail", True)
+    assert (found.state, "PLEXUS_HOME" in found.advice) == ("fail", True)
 
 
 def test_a_full_disk_is_found(look: Examine, gateway: Gateway) -> None:
@@ -141,7 +141,7 @@ def test_a_full_disk_is_found(look: Examine, gateway: Gateway) -> None:
 def test_a_home_that_others_may_read_is_a_warning(look: Examine, gateway: Gateway, home: Path) -> None:
     home.mkdir()
     home.chmod(0o755)
-    assert one(look(gateway.url), "spool").todo == f"chmod 700 {home}"
+    assert one(look(gateway.url), "spool").advice == f"chmod 700 {home}"
 
 
 def test_without_a_spool_on_disk_the_disk_does_not_matter(look: Examine, gateway: Gateway, home: Path) -> None:

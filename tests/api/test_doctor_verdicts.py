@@ -41,7 +41,7 @@ def dated(ahead_s: float) -> Heard:
 def test_a_clock_is_compared_with_the_gateways(ahead_s: float, state: str, words: str) -> None:
     found = verdicts.clock([dated(ahead_s)])
     assert (found.state, words in found.said) == (state, True), found
-    assert bool(found.todo) is (state != "ok")
+    assert bool(found.advice) is (state != "ok")
 
 
 def test_a_gateway_that_tells_microseconds_is_believed_to_the_microsecond() -> None:
@@ -63,7 +63,7 @@ def test_hosts_that_disagree_do_not_confuse_it() -> None:
 @pytest.mark.parametrize("headers", [{}, {"date": "yesterday"}, {"x_plexus_time_us": "soon"}])
 def test_without_a_time_it_says_so(headers: dict[str, str]) -> None:
     found = verdicts.clock([heard(401, **headers)])
-    assert (found.state, "date -u" in found.todo) == ("warn", True)
+    assert (found.state, "date -u" in found.advice) == ("warn", True)
 
 
 @pytest.mark.parametrize(("days", "state"), [(90, "ok"), (14, "ok"), (13, "warn"), (0, "warn")])
@@ -114,7 +114,7 @@ def test_who_is_trusted_is_told(seen: Trust, state: str, words: str) -> None:
 def test_only_what_a_gateway_answers_is_well(name: str, status: int, state: str) -> None:
     found = verdicts.answer(name, "https://gateway.test/x", heard(status))
     assert found.state == state
-    assert bool(found.todo) is (state == "fail")
+    assert bool(found.advice) is (state == "fail")
 
 
 def test_a_redirect_says_where_to() -> None:
@@ -155,11 +155,11 @@ def test_what_waits_where_nothing_runs_is_a_warning() -> None:
 
 def test_our_own_errors_are_parted_into_what_happened_and_what_to_do() -> None:
     two = failed("tls", "a:1", TransportError("the certificate of a:1 is not accepted: expired; check the clock: now"))
-    assert (two.said, two.todo) == ("the certificate of a:1 is not accepted: expired", "check the clock: now")
+    assert (two.said, two.advice) == ("the certificate of a:1 is not accepted: expired", "check the clock: now")
     one = failed("tcp", "a:1", TransportError("a:1 refuses connections: check the port"))
-    assert (one.said, one.todo) == ("a:1 refuses connections", "check the port")
+    assert (one.said, one.advice) == ("a:1 refuses connections", "check the port")
     none = failed("settings", "", TransportError("it broke"))
-    assert (none.said, bool(none.todo)) == ("it broke", True)
+    assert (none.said, bool(none.advice)) == ("it broke", True)
 
 
 def test_extras_are_read_from_the_metadata_without_those_of_the_developers() -> None:

@@ -42,7 +42,7 @@ def test_findings_are_json_for_a_program(plexus: Command, gateway: Gateway, monk
     ended = plexus("doctor", "--json")
     findings = [json.loads(line) for line in ended.out.splitlines()]
     assert (ended.code, ended.err) == (1, "")
-    assert {tuple(finding) for finding in findings} == {("check", "subject", "state", "said", "todo")}
+    assert {tuple(finding) for finding in findings} == {("check", "subject", "state", "said", "advice")}
     assert {finding["check"] for finding in findings if finding["state"] == "fail"} == {"key", "data API"}
 
 

@@ -1,7 +1,7 @@
 """What keeps this machine from its gateway, looked at one by one: each finding says what is, and what to do.
 
     for finding in examine():
-        print(finding.state, finding.check, finding.said, finding.todo)
+        print(finding.state, finding.check, finding.said, finding.advice)
 
     findings      what a finding is
     seen          what the probes saw, without a judgement

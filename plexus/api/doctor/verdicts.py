@@ -83,8 +83,8 @@ def answer(name: str, subject: str, heard: Heard) -> Finding:
             f"{setting} redirects to {place}",
             _MOVED,
         )
-    todo = _ANSWERS.get(status, "the gateway is not up: look into its log" if status >= 500 else _NO_GATEWAY)
-    return fail("http", subject, f"{setting} answered {status}", todo)
+    advice = _ANSWERS.get(status, "the gateway is not up: look into its log" if status >= 500 else _NO_GATEWAY)
+    return fail("http", subject, f"{setting} answered {status}", advice)
 
 
 _MOVED = "set the address to where it points: a key does not follow redirects"
@@ -112,10 +112,10 @@ def clock(heard: Sequence[Heard]) -> Finding:
     if off <= CLOCK_WARN_S:
         return ok("clock", "", f"within {max(abs(low), abs(high)):.1f} s of the gateway's")
     said = f"this machine is at least {_length(off)} {direction} the gateway"
-    todo = "set it: switch on NTP (timedatectl set-ntp true)"
+    advice = "set it: switch on NTP (timedatectl set-ntp true)"
     if off <= CLOCK_FAIL_S:
-        return warn("clock", "", f"{said}: a window that ends now misses or invents the newest values", todo)
-    return fail("clock", "", f"{said}: windows are wrong, and certificates may look expired", todo)
+        return warn("clock", "", f"{said}: a window that ends now misses or invents the newest values", advice)
+    return fail("clock", "", f"{said}: windows are wrong, and certificates may look expired", advice)
 
 
 def _offset_s(heard: Heard) -> tuple[float, float] | None:

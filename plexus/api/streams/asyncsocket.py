@@ -15,6 +15,7 @@ from plexus.adapters.transport.addresses import is_loopback
 from plexus.adapters.transport.faults import explain, status_hint
 from plexus.adapters.transport.tls import trust
 from plexus.api.livesocket import FAREWELL_S, MAX_MESSAGE_BYTES, PING_EVERY_S
+from plexus.api.streams.within import within
 from plexus.domain.errors import ConfigurationError, TransportClosed, TransportError
 
 if TYPE_CHECKING:
@@ -84,9 +85,9 @@ class AsyncSocket:
             self._ping.cancel()
         if connection is None:
             return
+        # What does not hear the goodbye is not waited for, and what is wrong with it matters no more: it is cut next.
         with contextlib.suppress(Exception):
             await asyncio.wait_for(connection.close(), FAREWELL_S)
-        # What does not hear the goodbye is not waited for.
         connection.transport.abort()
 
     async def _connect(self) -> ClientConnection:
@@ -122,7 +123,7 @@ class AsyncSocket:
                 message = await self._connection.recv()
             else:
                 # Without any time at all nothing would be looked at, not even what is there.
-                message = await asyncio.wait_for(self._connection.recv(), max(timeout, LEAST_WAIT_S))
+                message = await within(self._connection.recv(), max(timeout, LEAST_WAIT_S))
         except (asyncio.TimeoutError, TimeoutError):
             return None
         except ConnectionClosed as exc:

@@ -15,6 +15,7 @@ from plexus.api.streams.plans import Plan
 from plexus.api.streams.shelf import Entry
 from plexus.api.streams.steps import Step, Steps
 from plexus.api.streams.watcher import watch
+from plexus.api.streams.within import within
 from plexus.domain.errors import PlexusError, TransportError
 from plexus.domain.live import StreamNotice
 
@@ -68,7 +69,7 @@ class AsyncHub(Generic[T]):
             await self._until_something()
         elif not self._something:
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._until_something(), timeout)
+                await within(self._until_something(), timeout)
         if self.closed:
             return None
         if self.shelf.empty:
