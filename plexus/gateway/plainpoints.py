@@ -11,7 +11,7 @@ come after make use of.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeGuard, Union, cast
+from typing import Annotated, Any, Generic, Literal, TypeGuard, TypeVar, Union, cast
 
 import msgspec
 from msgspec import Meta, Raw
@@ -45,54 +45,34 @@ class Lean(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     tags: Raw = _NO_TAGS
 
 
-class Full(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+class Full(Lean, forbid_unknown_fields=True, gc=False):
     """A point with every field that there is."""
 
-    metric: _Metric
-    value: _Int | float | str | bool
-    timestamp: _Whole | _Fraction | None = None
-    point_class: _Class = msgspec.field(name="class", default=None)
-    tags: Raw = _NO_TAGS
     run_id: str | None = None
     source_id: str | None = None
 
 
+P = TypeVar("P", bound=Lean)
+
+
+class Frame(msgspec.Struct, Generic[P], forbid_unknown_fields=True, gc=False):
+    """A telemetry frame."""
+
+    type: Literal["telemetry"]
+    points: list[P]
+    seq: int | float | None = None
+    batch: _BatchObject = None
+
+
+class Body(msgspec.Struct, Generic[P], forbid_unknown_fields=True, gc=False):
+    """The body of an HTTP ingest."""
+
+    points: list[P]
+    source_id: str | None = None
+    batch: _BatchObject = None
+
+
 Points = Union[list[Lean], list[Full]]
-
-
-class Frame(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """A telemetry frame of full points."""
-
-    type: Literal["telemetry"]
-    points: list[Full]
-    seq: int | float | None = None
-    batch: _BatchObject = None
-
-
-class LeanFrame(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """A telemetry frame of lean points."""
-
-    type: Literal["telemetry"]
-    points: list[Lean]
-    seq: int | float | None = None
-    batch: _BatchObject = None
-
-
-class Body(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """The body of an HTTP ingest of full points."""
-
-    points: list[Full]
-    source_id: str | None = None
-    batch: _BatchObject = None
-
-
-class LeanBody(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """The body of an HTTP ingest of lean points."""
-
-    points: list[Lean]
-    source_id: str | None = None
-    batch: _BatchObject = None
-
 
 UNUSUAL = (msgspec.MsgspecError, UnicodeError, RecursionError)
 """How msgspec says that a message is not of the plain kind."""
@@ -103,21 +83,21 @@ SHORT = 2_048
 MAX_KEPT_TAGS, MAX_KEPT_BYTES = 10_000, 512
 """Texts of tags that are remembered, and how long one may be: some megabytes."""
 
-_lean_frames, _frames = msgspec.json.Decoder(LeanFrame), msgspec.json.Decoder(Frame)
-_lean_bodies, _bodies = msgspec.json.Decoder(LeanBody), msgspec.json.Decoder(Body)
+_lean_frames, _frames = msgspec.json.Decoder(Frame[Lean]), msgspec.json.Decoder(Frame[Full])
+_lean_bodies, _bodies = msgspec.json.Decoder(Body[Lean]), msgspec.json.Decoder(Body[Full])
 _lean_lists, _lists = msgspec.json.Decoder(list[Lean]), msgspec.json.Decoder(list[Full])
 _tags_decoder = msgspec.json.Decoder(Union[Annotated[dict[str, str], Meta(max_length=MAX_TAGS)], None])
 
 
-def frame(message: str | bytes) -> LeanFrame | Frame | None:
+def frame(message: str | bytes) -> Frame[Lean] | Frame[Full] | None:
     """The plain frame that a message is."""
-    found: LeanFrame | Frame | None = _either(_lean_frames, _frames, message)
+    found: Frame[Lean] | Frame[Full] | None = _either(_lean_frames, _frames, message)
     return found
 
 
-def body(message: bytes) -> LeanBody | Body | None:
+def body(message: bytes) -> Body[Lean] | Body[Full] | None:
     """The plain body that a message is."""
-    found: LeanBody | Body | None = _either(_lean_bodies, _bodies, message)
+    found: Body[Lean] | Body[Full] | None = _either(_lean_bodies, _bodies, message)
     return found
 
 
@@ -159,20 +139,7 @@ def _either(lean: msgspec.json.Decoder[Any], full: msgspec.json.Decoder[Any], me
 def _lean(points: list[Lean], envelope: str | None, arrival_ns: int) -> Columns | None:
     if envelope is None and points:
         return None
-    count = len(points)
-    values: list[Value] = [point.value for point in points]
-    events = _events([point.point_class for point in points], values)
-    if events is None:
-        return None
-    return Columns(
-        source_id=[envelope or ""] * count,
-        metric=[point.metric for point in points],
-        t_ns=_times(points, arrival_ns),
-        is_event=events,
-        value=values,
-        tags=_tags_of(points),
-        run_id=[None] * count,
-    )
+    return _columns(points, [envelope or ""] * len(points), [None] * len(points), arrival_ns)
 
 
 def _full(points: list[Full], envelope: str | None, arrival_ns: int) -> Columns | None:
@@ -181,6 +148,10 @@ def _full(points: list[Full], envelope: str | None, arrival_ns: int) -> Columns 
     sources = _sources([point.source_id for point in points], envelope)
     if sources is None:
         return None
+    return _columns(points, sources, [point.run_id for point in points], arrival_ns)
+
+
+def _columns(points: Points, sources: list[str], run_ids: list[str | None], arrival_ns: int) -> Columns | None:
     values: list[Value] = [point.value for point in points]
     events = _events([point.point_class for point in points], values)
     if events is None:
@@ -192,7 +163,7 @@ def _full(points: list[Full], envelope: str | None, arrival_ns: int) -> Columns 
         is_event=events,
         value=values,
         tags=_tags_of(points),
-        run_id=[point.run_id for point in points],
+        run_id=run_ids,
     )
 
 
