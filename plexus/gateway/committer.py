@@ -28,6 +28,10 @@ from plexus.ports.store import Receipt, Store, Submission
 
 GROUP_POINTS = 50_000
 GATHER_S = 0.004
+GATHER_SMALL_S = 0.01
+SMALL_MESSAGES, SMALL_POINTS = 32, 8
+"""How many messages of how few points each (on average) make a group for which a commit costs more than they do."""
+
 QUEUE_POINTS = 250_000
 TROUBLE_S = 2.0
 VERDICTS = ("store", "duplicate", "gap", "fork")
@@ -57,7 +61,8 @@ class Committer:
     """The one way into the store. Used on the gateway's event loop; `monotonic` is seconds.
 
     `gather_s` is the least time between the starts of two commits: an idle gateway commits at once, a busy one lets
-    frames gather for so long (and while a commit is in flight), up to `group_points`.
+    frames gather for so long (and while a commit is in flight), up to `group_points`. After a group of many small
+    messages it is `gather_small_s`: what a fleet of slow devices costs is commits, more than points.
     """
 
     def __init__(
@@ -68,6 +73,7 @@ class Committer:
         *,
         group_points: int = GROUP_POINTS,
         gather_s: float = GATHER_S,
+        gather_small_s: float = GATHER_SMALL_S,
         queue_points: int = QUEUE_POINTS,
         meters: Meters | None = None,
     ) -> None:
@@ -76,6 +82,7 @@ class Committer:
         self._monotonic = monotonic
         self._group_points = group_points
         self._gather_s = gather_s
+        self._gather_small_s = max(gather_s, gather_small_s)
         self._queue_points = queue_points
         self._queue: deque[_Waiting] = deque()
         self._points = 0
@@ -152,7 +159,7 @@ class Committer:
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
-        started_at = float("-inf")
+        next_at = float("-inf")
         while True:
             if not self._queue:
                 if self._stopping:
@@ -160,9 +167,10 @@ class Committer:
                 self._wake.clear()
                 await self._wake.wait()
                 continue
-            await self._gather(started_at)
+            await self._gather(next_at)
             started_at = self._monotonic()
             group = self._take_group()
+            next_at = started_at + self._gather_after(group)
             submissions = [submission for submission, _, _ in group]
             try:
                 receipts = await loop.run_in_executor(self._writer, self._store.commit, submissions)
@@ -173,11 +181,15 @@ class Committer:
                 self._meters.commits.observe(self._monotonic() - started_at)
                 self._answer(answers)
 
-    async def _gather(self, started_at: float) -> None:
+    async def _gather(self, next_at: float) -> None:
         """Let more come, when the last commit began only just now and the group is not full."""
-        left = started_at + self._gather_s - self._monotonic()
+        left = next_at - self._monotonic()
         if left > 0 and self._points < self._group_points and not self._stopping:
             await asyncio.sleep(left)
+
+    def _gather_after(self, group: Sequence[_Waiting]) -> float:
+        small = len(group) >= SMALL_MESSAGES and sum(points for _, _, points in group) <= SMALL_POINTS * len(group)
+        return self._gather_small_s if small else self._gather_s
 
     def _take_group(self) -> list[_Waiting]:
         group: list[_Waiting] = []

@@ -22,12 +22,14 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 from websockets.http11 import Request
+from websockets.protocol import OPEN
 
 from plexus.gateway.asgi import ASGIApp
 from plexus.gateway.core import Limits, Sockets
 from plexus.gateway.devices import LARGER_MESSAGES, TAKE_AT_ONCE, WRITE_AT_ONCE
 from plexus.gateway.listening import BACKLOG
 from plexus.gateway.streams.writing import PREPARED_FRAMES
+from plexus.gateway.wholeframes import LONG, TEXT_FRAME, between_messages, whole_text
 
 GOODBYE_S = 3.0
 REQUESTS_S = 1
@@ -39,9 +41,6 @@ LINGER_S = 2.0
 read that first."""
 TLS_SHUTDOWN_S = 1.0
 DATE_S = 1.0
-
-TEXT_FRAME, LONG_FRAME = 0x81, 126
-"""The first byte of a whole text message (RFC 6455), and from which length on its head is longer than two bytes."""
 
 _FULL = b'{"error":"the gateway has all the connections that it may have; try again"}'
 TOO_MANY = (
@@ -140,6 +139,18 @@ class _SocketProtocol(WebSocketsSansIOProtocol):
         self.conn.debug = False
         self.close_timeout = LINGER_S
         self._take: Callable[[str | bytes], bool] | None = None
+        self._message_is_next = False
+
+    def data_received(self, data: bytes) -> None:
+        if self._message_is_next:
+            limit = self.conn.max_message_size
+            message = None if limit is None or self.conn.state is not OPEN else whole_text(data, limit)
+            if message is not None:
+                self.frames, self.curr_msg_data_type = [message], "text"
+                self.send_receive_event_to_app()
+                return
+        super().data_received(data)
+        self._message_is_next = between_messages(self.conn)
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
@@ -192,7 +203,7 @@ class _SocketProtocol(WebSocketsSansIOProtocol):
         if self.close_sent or self.disconnected or not self.writable.is_set():
             return False
         payload = text.encode()
-        if len(payload) < LONG_FRAME:
+        if len(payload) < LONG:
             # What the library would make of it in four times the time: an acknowledgement, mostly.
             self.transport.write(bytes((TEXT_FRAME, len(payload))) + payload)
         else:

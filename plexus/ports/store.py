@@ -14,6 +14,7 @@ from typing import Protocol
 
 import attrs
 
+from plexus.domain import quick
 from plexus.domain.errors import QueryError
 from plexus.domain.event import Event
 from plexus.domain.loss import Loss
@@ -24,7 +25,7 @@ from plexus.protocol.columns import Columns
 from plexus.protocol.ledger import Verdict
 
 
-@attrs.frozen
+@quick.frozen
 class Submission:
     """Points that arrived together, stored all or none. `source_id` is the session's or the envelope's.
 
@@ -39,7 +40,7 @@ class Submission:
     losses: Sequence[Loss] = ()
 
 
-@attrs.frozen
+@quick.frozen
 class Receipt:
     """What became of a submission.
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import attrs
 
+from plexus.domain import quick
 from plexus.domain.point import Point
 from plexus.domain.values import Value
 
@@ -131,7 +132,7 @@ def joined(parts: Sequence[Columns]) -> Columns:
 _NAMES = tuple(field.name for field in attrs.fields(Columns))
 
 
-@attrs.frozen
+@quick.frozen
 class Decoded:
     """What a telemetry body held: the points that are good and a fault for each that is not."""
 

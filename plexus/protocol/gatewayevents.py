@@ -6,6 +6,7 @@ from typing import Union
 
 import attrs
 
+from plexus.domain import quick
 from plexus.domain.command import CommandOutcome
 from plexus.domain.loss import Loss
 from plexus.protocol import frames
@@ -14,7 +15,7 @@ from plexus.protocol.columns import Decoded
 from plexus.protocol.ledger import Verdict
 
 
-@attrs.frozen
+@quick.frozen
 class Settlement:
     """What became of one telemetry frame.
 
@@ -35,7 +36,7 @@ class AuthRequested:
     auth: frames.DeviceAuth
 
 
-@attrs.frozen
+@quick.frozen
 class TelemetryReceived:
     """Points to store: answer with `settle(ticket, …)`. A frame of faults only is to be settled too.
 

@@ -11,7 +11,7 @@ import pytest
 
 from plexus.adapters.bus.memory import MemoryBus
 from plexus.domain.errors import StoreError
-from plexus.gateway.committer import TROUBLE_S, Committer
+from plexus.gateway.committer import SMALL_MESSAGES, SMALL_POINTS, TROUBLE_S, Committer
 from plexus.ports.store import Receipt, Submission
 from plexus.protocol.batch import BatchName
 from plexus.testing.contracts.bus import columns_of
@@ -111,6 +111,41 @@ def test_a_busy_committer_lets_frames_gather() -> None:
         assert made.sizes() == [1, 2]
 
     bench(steps, gather_s=0.02)
+
+
+class TestManySmallMessages:
+    """After a group of many small messages, more gather than else."""
+
+    async def group(self, made: Bench, count: int, *values: float) -> None:
+        """Have so many messages committed together."""
+        made.store.open.clear()
+        first = made.enqueue(0.0)
+        await made.entered()
+        rest = [made.enqueue(*values) for _ in range(count)]
+        made.store.open.set()
+        await asyncio.gather(first, *rest)
+        assert made.sizes() == [1, count]
+
+    def test_more_of_them_gather(self) -> None:
+        async def steps(made: Bench) -> None:
+            await self.group(made, SMALL_MESSAGES, 1.0)
+            later = [made.enqueue(2.0)]
+            for _ in range(5):
+                await asyncio.sleep(0)
+            later.append(made.enqueue(3.0))
+            await asyncio.gather(*later)
+            assert made.sizes()[2:] == [2]
+
+        bench(steps, gather_small_s=0.02)
+
+    @pytest.mark.parametrize(("count", "points"), [(SMALL_MESSAGES - 1, 1), (SMALL_MESSAGES, SMALL_POINTS + 1)])
+    def test_fewer_or_larger_ones_are_not_waited_for(self, count: int, points: int) -> None:
+        async def steps(made: Bench) -> None:
+            await self.group(made, count, *[1.0] * points)
+            await made.enqueue(2.0)
+            assert made.sizes()[2:] == [1]
+
+        bench(steps, gather_small_s=1000.0)
 
 
 def test_one_thread_of_its_own_does_all_commits() -> None:

@@ -59,14 +59,15 @@ def test_under_mixed_load_everything_arrives_and_nothing_grows(tmp_path: Path) -
 
 def _judge(samples: list[Sample]) -> None:
     last = samples[-1]
+    quarters = [samples[first : first + len(samples) // 4] for first in range(0, len(samples), len(samples) // 4)]
+    memory = ", ".join(f"{median(each.memory for each in quarter) / MIB:.0f}" for quarter in quarters)
     sys.stdout.write(
-        f"\n{last.points:,} points, {last.memory / MIB:.0f} MiB, {last.disk / last.points:.1f} bytes of disk a point\n"
+        f"\n{last.points:,} points, {memory} MiB by quarter, {last.disk / last.points:.1f} bytes of disk a point\n"
     )
     if SOAK_S < JUDGED_FROM_S:
         assert last.memory < 500 * MIB
         return
-    quarter = len(samples) // 4
-    middle, end = samples[quarter : 2 * quarter], samples[-quarter:]
+    middle, end = quarters[1], quarters[-1]
     assert median(each.memory for each in end) < 1.15 * median(each.memory for each in middle) + 20 * MIB
     assert median(each.descriptors for each in end) <= median(each.descriptors for each in middle) + 5
     assert _per_point(end) < 1.15 * _per_point(middle)

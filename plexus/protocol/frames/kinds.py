@@ -7,6 +7,7 @@ from typing import Any, Union
 
 import attrs
 
+from plexus.domain import quick
 from plexus.domain.loss import Loss
 from plexus.protocol.batch import BatchName
 from plexus.protocol.columns import Decoded, PointFault
@@ -49,7 +50,7 @@ class Authenticated:
     max_frame_bytes: int | None = None
 
 
-@attrs.frozen
+@quick.frozen
 class Telemetry:
     """Points, as a receiver sees them; a sender writes one with `dump_telemetry`.
 
@@ -112,7 +113,7 @@ class ErrorFrame:
     batch: tuple[str, int] | None = None
 
 
-@attrs.frozen
+@quick.frozen
 class TelemetryAck:
     """Everything up to `seq` is stored (0.16.0)."""
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 
+from plexus.domain import quick
 from plexus.domain.errors import ProtocolError
 from plexus.domain.loss import Loss
 from plexus.protocol import extensions, fields, jsontext
@@ -43,7 +44,7 @@ MAX_GAPS = 256
 """Losses that one frame may declare: a handful of reasons is usual."""
 
 
-@attrs.frozen
+@quick.frozen
 class Envelope:
     """What a decoder must know to read telemetry: the source it is from and when it arrived (ns since 1970 UTC)."""
 
@@ -63,7 +64,10 @@ Decoder = Callable[[str, Envelope], Frame]
 """Text of one message in, one frame out; raises ProtocolError. `parse` is the reference."""
 
 
-def parse(message: str | bytes, envelope: Envelope = Envelope("", 0)) -> Frame:
+NO_ENVELOPE = Envelope("", 0)
+
+
+def parse(message: str | bytes, envelope: Envelope = NO_ENVELOPE) -> Frame:
     """Read one text message. Raises ProtocolError; never anything else, whatever the bytes are."""
     raw = jsontext.loads(message)
     if not isinstance(raw, dict):
