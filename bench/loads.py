@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -15,8 +17,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import attrs
+import httpx
 import psutil
 
+from bench.asker import READERS, ROWS
 from bench.figures import RUNS, median, percentile, table
 from bench.house import CLIENT_CORE, House
 from bench.rawlink import BINARY, RawLink, open_link, packed
@@ -38,6 +42,8 @@ DEVICES, DEVICE_HZ, DEVICES_S = 1_000, 10, 10
 STEADY_SOCKETS, STEADY_POINTS, STEADY_FRAME, STEADY_S = 16, 50_000, (50, 100), 8
 SEALED_POINTS, SEALED_S = 150_000, 20
 """Enough to be sealed three times on the way: every million points are."""
+TEXTS = 5_000
+"""Texts a message."""
 TICK_S = 0.002
 """So much too early is early enough: a timer costs the loader more than a frame."""
 PAUSE_S = 0.5
@@ -67,6 +73,8 @@ def run(house: House, folder: Path, runs: int = RUNS) -> str:  # noqa: ARG001 - 
         devices = [_devices(house, turn) for turn in range(runs)]
         steady = [_steady(house, f"loads-steady-{turn}", STEADY_POINTS, STEADY_S) for turn in range(runs)]
         sealed = [_steady(house, f"loads-sealed-{turn}", SEALED_POINTS, SEALED_S) for turn in range(runs)]
+        with _readers(house):
+            asked = [_steady(house, f"loads-asked-{turn}", STEADY_POINTS, STEADY_S) for turn in range(runs)]
     rates = [
         [f"JSON, frames of {POINTS:,} points, {CONNECTIONS} sockets, a fifth with tags", f"{median(json_rates):,.0f}"],
         ["the same in columnar frames", f"{median(columnar_rates):,.0f}"],
@@ -75,6 +83,7 @@ def run(house: House, folder: Path, runs: int = RUNS) -> str:  # noqa: ARG001 - 
         _middle(devices).row(f"{DEVICES:,} devices, {DEVICE_HZ} points/s each, a frame a point"),
         _middle(steady).row(f"{STEADY_POINTS:,} points/s in frames of {STEADY_FRAME[0]} to {STEADY_FRAME[1]}"),
         _middle(sealed).row(f"{SEALED_POINTS:,} points/s for {SEALED_S} s, sealed every million points meanwhile"),
+        _middle(asked).row(f"{STEADY_POINTS:,} points/s beside {READERS} readers of {ROWS:,} texts at a time"),
     ]
     return "\n\n".join(
         (
@@ -209,6 +218,28 @@ class _Pace:
     def _acknowledged(self, seq: int) -> None:
         now = time.perf_counter()
         self.latencies_us.extend(int((now - at) * 1e6) for at in self._sent[len(self.latencies_us) : seq])
+
+
+@contextmanager
+def _readers(house: House) -> Iterator[None]:
+    """While this lasts, large questions are answered all the time."""
+    source, now = "loads-texts", int(time.time() * 1000)
+    with httpx.Client(headers={"x-api-key": house.key}, timeout=60, trust_env=False) as client:
+        for first in range(0, ROWS, TEXTS):
+            points = [
+                {"class": "metric", "metric": "state", "value": f"state {index}", "timestamp": now - ROWS + index}
+                for index in range(first, first + TEXTS)
+            ]
+            client.post(f"{house.url}/ingest", json={"source_id": source, "points": points}).raise_for_status()
+    asker = [sys.executable, "-m", "bench.asker", house.url, house.key, source]
+    with subprocess.Popen(asker, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            yield
+            assert process.poll() is None, "the readers gave up"
+        finally:
+            process.kill()
 
 
 # --- around it ------------------------------------------------------------------------------------------

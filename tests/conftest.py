@@ -40,6 +40,7 @@ LONGEST = [
     "faults/test_exits.py",
     "cli/test_demo.py",
     "docs/test_snippets.py",
+    "docs/test_fresh_machine.py",
     "examples/test_fleet_backend.py",
     "e2e/test_scripted_gateways.py",
     "api/test_generated_answers.py",

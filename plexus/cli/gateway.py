@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING
 
 from plexus.cli import output
 from plexus.cli.arguments import command
-from plexus.cli.extra import default_data, need_gateway
+from plexus.cli.extra import data_folder, need_gateway
 
 if TYPE_CHECKING:
     from plexus.cli.arguments import Commands
 
 TEXT = """\
 A backup is taken while the gateway runs, from any machine, with an admin key of the gateway's own organisation. Check
-and restore work on a data directory that no gateway has open.
+and restore work on a data directory that no gateway has open, as the user whom it belongs to.
 
 examples:
   plexus gateway backup plexus.tar.zst --zstd
-  plexus gateway check --data /var/lib/plexus
-  plexus gateway restore plexus.tar.zst --data /var/lib/plexus
+  plexus gateway check --data ./plexus-data
+  plexus gateway restore plexus.tar.zst --data ./plexus-data
+  sudo -u plexus plexus gateway check --data /var/lib/plexus          of a service
 """
 
 
@@ -63,7 +64,7 @@ def _restore(arguments: argparse.Namespace) -> int:
     need_gateway()
     from plexus.gateway.backup import restore
 
-    data = _data(arguments)
+    data = data_folder(arguments.data)
     listed = restore(arguments.file.expanduser(), data)
     when = output.moment(listed["made_ms"])
     output.say(f"{data} is as it was at {when}; what devices had acknowledged after that is not in it")
@@ -74,7 +75,7 @@ def _check(arguments: argparse.Namespace) -> int:
     need_gateway()
     from plexus.gateway.checking import check
 
-    findings = check(_data(arguments))
+    findings = check(data_folder(arguments.data))
     for finding in findings:
         if arguments.json:
             output.json_line({"problem": finding})
@@ -83,8 +84,3 @@ def _check(arguments: argparse.Namespace) -> int:
     if not findings and not arguments.json:
         output.say("nothing is wrong")
     return 1 if findings else 0
-
-
-def _data(arguments: argparse.Namespace) -> Path:
-    data: Path = arguments.data or default_data()
-    return data.expanduser()

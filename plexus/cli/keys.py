@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import shlex
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from plexus.cli import output
 from plexus.cli.arguments import command
-from plexus.cli.extra import default_data, need_gateway
+from plexus.cli.extra import data_folder, need_gateway
 from plexus.domain.errors import ConfigurationError
 from plexus.domain.names import GATEWAY_SOURCE_ID_RULE, is_gateway_source_id, is_org_name
 from plexus.ports.audit import LOCAL
@@ -31,7 +33,10 @@ A key can do what its scopes say:
   commands  send commands to devices
   admin     everything that manages the gateway
 
+They are kept in the gateway's data directory: name the one that it was started with by --data, as its own user.
+
 examples:
+  sudo -u plexus plexus keys list --data /var/lib/plexus           of a service; below of the default, ~/.plexus/gateway
   plexus keys create drone-01 --scope write --source drone-01      a device: it can only send, and only as itself
   plexus keys create --each drone-01 drone-02                      the same for several: a line `ID KEY` each
   plexus keys create --from fleet.txt                              the same for all that a file names, one a line
@@ -54,7 +59,9 @@ def add(commands: Commands) -> None:
     named = create.add_mutually_exclusive_group(required=True)
     named.add_argument("name", nargs="?", metavar="NAME", help="what you call it")
     named.add_argument("--each", nargs="+", metavar="ID", help="a key for each of these sources, and only for it")
-    named.add_argument("--from", dest="file", type=Path, metavar="FILE", help="the same for each line of a file")
+    named.add_argument(
+        "--from", dest="file", type=Path, metavar="FILE", help="the same for each line of a file (- is stdin)"
+    )
     create.add_argument("--scope", type=_scopes, metavar="A,B", help="default: read,write; with --each: write")
     create.add_argument("--source", metavar="ID", help="the only source that it is for (default: all)")
     create.add_argument("--org", type=_org, metavar="ORG", help="the organisation it belongs to")
@@ -138,9 +145,11 @@ def _create_each(arguments: argparse.Namespace, source_ids: Sequence[str]) -> in
 
 
 def _named_in(file: Path) -> list[str]:
-    """The lines of a file; those that are empty or begin with # are passed over."""
+    """The lines of a file, or of stdin; those that are empty or begin with # are passed over."""
     try:
-        lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
+        # stdin, for a file that the person may read, and the gateway's user may not.
+        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
+        lines = [line.strip() for line in text.splitlines()]
     except (OSError, UnicodeDecodeError) as exc:
         raise ConfigurationError(f"{file} cannot be read: {exc}") from exc
     named = [line for line in lines if line and not line.startswith("#")]
@@ -165,11 +174,12 @@ def _rotate(arguments: argparse.Namespace) -> int:
     with _desk(arguments.data) as (desk, _default_org):
         old = desk.find(arguments.key_id)
         if old is None or not desk.live(old):
-            raise _no_key(arguments.key_id)
+            raise _no_key(arguments)
         ends = _end(arguments)
         made = desk.rotate(LOCAL, old, old.expires_ms if ends is None else ends)
     _show(made, as_json=arguments.json)
-    output.say(f"the old one stays live: `plexus keys revoke {old.key_id}` once this one is in use")
+    revoke = f"plexus keys revoke {old.key_id}{_same_data(arguments)}"
+    output.say(f"the old one stays live: `{revoke}` once this one is in use")
     return 0
 
 
@@ -177,23 +187,36 @@ def _revoke(arguments: argparse.Namespace) -> int:
     with _desk(arguments.data) as (desk, _default_org):
         known = desk.find(arguments.key_id)
         if known is None or not desk.revoke(LOCAL, known):
-            raise _no_key(arguments.key_id)
+            raise _no_key(arguments)
     output.say(f"key {arguments.key_id} is revoked; open connections with it end within seconds")
     return 0
 
 
 @contextlib.contextmanager
 def _keyring(data: Path | None, *, new: bool = False) -> Iterator[tuple[Keyring, Path]]:
-    """The keyring of a data directory, and the directory."""
+    """The keyring of a data directory, and the directory; which one it is, is said to the person."""
     need_gateway()
     from plexus.adapters.keyring.sqlite import SqliteKeyring
     from plexus.gateway.assembly import KEYS_FILE
 
-    folder = (data or default_data()).expanduser()
+    folder = data_folder(data)
     if not new and not (folder / KEYS_FILE).exists():
         raise ConfigurationError(f"no gateway has kept keys in {folder}: name its directory with --data")
     with contextlib.closing(SqliteKeyring(folder / KEYS_FILE)) as keyring:
+        _say_where(folder)
         yield keyring, folder
+
+
+def _say_where(folder: Path) -> None:
+    """Keys that no gateway knows are silent until a device is refused, so a directory without one is told of now."""
+    from plexus.gateway.checking import JOURNAL
+
+    place = folder.resolve()
+    if (folder / JOURNAL).exists():
+        output.say(f"keys of the gateway in {place}")
+    else:
+        start = f"plexus serve --data {shlex.quote(str(place))}"
+        output.say(f"keys in {place}, where no gateway has run yet: they are good for `{start}` only")
 
 
 @contextlib.contextmanager
@@ -213,8 +236,14 @@ def _end(arguments: argparse.Namespace) -> float | None:
     return None if arguments.expires is None else time.time() * 1000.0 + arguments.expires
 
 
-def _no_key(key_id: str) -> ConfigurationError:
-    return ConfigurationError(f"there is no live key {key_id!r}; `plexus keys list` shows them")
+def _no_key(arguments: argparse.Namespace) -> ConfigurationError:
+    listing = f"plexus keys list{_same_data(arguments)}"
+    return ConfigurationError(f"there is no live key {arguments.key_id!r}; `{listing}` shows them")
+
+
+def _same_data(arguments: argparse.Namespace) -> str:
+    """What a command that goes on from this one has to say of the directory."""
+    return "" if arguments.data is None else f" --data {shlex.quote(str(arguments.data))}"
 
 
 def _show(made: tuple[str, KeyInfo], *, as_json: bool) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from plexus.cli import output
 from plexus.cli.arguments import command, port
-from plexus.cli.extra import default_data, need_gateway
+from plexus.cli.extra import closed, data_folder, default_data, need_gateway
 from plexus.domain.errors import ConfigurationError
 from plexus.domain.names import check_bootstrap_key
 
@@ -91,7 +91,13 @@ def configuration(arguments: argparse.Namespace) -> Configuration:
     """All settings, of the options, the environment and the files; raises ConfigurationError."""
     from plexus.gateway.configuration import read
 
-    return read(_flags(arguments), default_data=default_data(), file=arguments.config)
+    try:
+        found = read(_flags(arguments), default_data=default_data(), file=arguments.config)
+    except PermissionError as exc:
+        raise closed(Path(exc.filename).parent) from exc
+    # From Python 3.14 a gateway.toml that may not be looked for is as good as none: what is shown would be wrong.
+    data_folder(found.place.data)
+    return found
 
 
 def bootstrap_key(file: Path | None) -> str | None:

@@ -8,9 +8,11 @@ import attrs
 
 from plexus.domain.errors import StoreError
 from plexus.domain.names import is_gateway_source_id
+from plexus.gateway import claims
 from plexus.gateway.access import identify, require
 from plexus.gateway.asgi import HttpError
 from plexus.gateway.core import Core
+from plexus.gateway.quotas import SOURCE_LIMIT
 from plexus.ports.keyring import KeyInfo
 from plexus.protocol.frames import UNAVAILABLE, DeviceAuth
 from plexus.protocol.gateway import CLOSE_POLICY, CLOSE_TRY_LATER
@@ -38,7 +40,7 @@ class Rejected:
 
 
 async def admit(core: Core, auth: DeviceAuth) -> Admitted | Rejected:
-    """Decide about a device. The name is claimed last, so that nobody without a key leaves a trace."""
+    """Decide about a device. The name is claimed last, so that nobody who is refused leaves a trace."""
     trouble = "the gateway is shutting down" if core.sockets.closing else core.committer.trouble()
     if trouble is not None:
         return _later("the gateway cannot take data just now; try again")
@@ -46,13 +48,10 @@ async def admit(core: Core, auth: DeviceAuth) -> Admitted | Rejected:
         return Rejected(INVALID_SOURCE, "source_id is not a valid name: lower-case letters, digits, '.', '_', '-'")
     try:
         key = identify(core.keyring, auth.api_key)
-        await _require_own(core, key, auth)
-        # Durable before it returns, so it may take as long as the disk does.
-        name = await asyncio.to_thread(core.registry.claim, key.org, auth.source_id, auth.install_id)
-        # Once more: the key may have been revoked meanwhile, and the suffixed name is another source.
+        name = await _name(core, key, auth)
+        # Once more: the key may have been revoked meanwhile.
         key = identify(core.keyring, auth.api_key)
         require(key, "write", name)
-        await core.intake.quotas.learn(key.org)
     except HttpError as exc:
         return _rejected(exc)
     except StoreError:
@@ -62,18 +61,29 @@ async def admit(core: Core, auth: DeviceAuth) -> Admitted | Rejected:
     return Admitted(key, name)
 
 
-async def _require_own(core: Core, key: KeyInfo, auth: DeviceAuth) -> None:
-    """Raise HttpError 403 unless the key may write as what the device declares, or as what that was renamed to."""
+async def _name(core: Core, key: KeyInfo, auth: DeviceAuth) -> str:
+    """The name of a device that is let in; HttpError 403 unless its key may write as what it declares.
+
+    A key that is for one source is the proof of its name: whatever the install id, a re-imaged device too, it is that
+    source and never another one. It may also declare what the source was called when the device was last here.
+    """
     require(key, "write")
-    if key.source_id in (None, auth.source_id):
-        return
+    if key.source_id is None:
+        return await claims.claim(core, key.org, auth.source_id, auth.install_id)
+    if auth.source_id == key.source_id:
+        await claims.prove(core, key.org, auth.source_id, auth.install_id)
+        return auth.source_id
     given = await asyncio.to_thread(core.registry.given, key.org, auth.source_id, auth.install_id)
     require(key, "write", auth.source_id if given is None else given)
+    await core.intake.quotas.learn(key.org)
+    return key.source_id
 
 
 def _rejected(exc: HttpError) -> Rejected:
     if exc.status == 503:
         return _later(exc.message)
+    if isinstance(exc, claims.SourceLimitError):
+        return Rejected(SOURCE_LIMIT, exc.message)
     # "invalid API key" is what released clients print; the other refusals say what the key lacks.
     return Rejected(INVALID_KEY, "invalid API key") if exc.status == 401 else Rejected(NOT_PERMITTED, exc.message)
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import zlib
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any
 
 import orjson
 import zstandard
+
+from plexus.gateway.pacing import Pace
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -61,18 +64,27 @@ async def send_json(
     await send({"type": "http.response.body", "body": payload})
 
 
-async def read_body(scope: Scope, receive: Receive, limit: int, timeout_s: float) -> bytes:
+async def read_body(scope: Scope, receive: Receive, limit: int, pace: Pace) -> bytes:
     """The whole body as it was sent; never holds more than `limit` bytes of it.
 
-    Raises HttpError 413 over the limit, 408 when the body takes longer than `timeout_s`.
+    Raises HttpError 413 over the limit, 408 when the body comes more slowly than at this pace.
     """
     declared = header(scope, b"content-length") or ""
     if declared.isascii() and declared.isdigit() and int(declared[:20]) > limit:
         raise too_large(limit)
-    try:
-        return await asyncio.wait_for(_read(receive, limit), timeout_s)
-    except asyncio.TimeoutError:
-        raise HttpError(408, f"the body did not come within {timeout_s:g} s") from None
+    chunks: list[bytes] = []
+    size, began = 0, pace.monotonic()
+    while True:
+        message = await _in_time(receive, pace, pace.left_s(began, size))
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            raise too_large(limit)
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def unpack(encoding: str | None, packed: bytes, limit: int) -> bytes:
@@ -95,20 +107,11 @@ def too_large(limit: int) -> HttpError:
     return HttpError(413, f"the body is over {limit} bytes; send fewer points in one message")
 
 
-async def _read(receive: Receive, limit: int) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Disconnected
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > limit:
-            raise too_large(limit)
-        chunks.append(chunk)
-        if not message.get("more_body", False):
-            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+async def _in_time(receive: Receive, pace: Pace, left_s: float) -> Message:
+    if left_s > 0:
+        with contextlib.suppress(asyncio.TimeoutError):
+            return await asyncio.wait_for(receive(), left_s)
+    raise HttpError(408, f"the body must come {pace}")
 
 
 def _bounded(unpacked: Callable[[bytes], Iterator[bytes]], packed: bytes, limit: int) -> bytes:

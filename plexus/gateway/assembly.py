@@ -114,6 +114,8 @@ def open_store(data_dir: Path | None, settings: Settings | None = None) -> Store
     wanted = settings or Settings()
     upkeep = Upkeep(
         stretch_points=wanted.sealing.points,
+        # What waits in the queue is in no stretch: it must be little beside one.
+        absorb_points=min(Upkeep().absorb_points, max(1, wanted.sealing.points // 20)),
         seal_after_ns=round(wanted.sealing.after_s * 1e9),
         retention_days=wanted.retention.days,
         retention_bytes=wanted.retention.bytes,
@@ -170,9 +172,10 @@ def build_core(
             keep_bytes=settings.limits.stream_keep_bytes,
             keep_s=settings.limits.stream_keep_s,
             alert=metadata.alert,
+            meters=meters,
         ),
         video=VideoRelay(meters, monotonic, settings.limits.video_frame_bytes),
-        intake=Intake(ports.store, settings.limits, meters, monotonic),
+        intake=Intake(ports.store, ports.registry, settings.limits, meters, monotonic),
         meters=meters,
         wall_ns=wall_ns,
         monotonic=monotonic,
@@ -181,14 +184,23 @@ def build_core(
     return core
 
 
+def bare_posts(core: Core) -> dict[str, ASGIApp]:
+    """What takes points over HTTP, by path: POST only, for keys with `write`.
+
+    Bare ASGI and no part of the REST framework, so they are not in its OpenAPI document: their bodies are read by our
+    own decoders. docs/reference/http.md describes them.
+    """
+    posts: dict[str, ASGIApp] = dict.fromkeys(ingest.PATHS, ingest.IngestHandler(core))
+    posts[remotewrite.PATH] = remotewrite.RemoteWriteHandler(core)
+    return posts
+
+
 def build_app(core: Core, *, loopback: bool = False) -> ASGIApp:
     """Every route of the gateway behind its gate; `loopback` says that only this machine can connect."""
     streams = StreamHandler(core)
     device = devices.DeviceHandler(core)
-    posts: dict[str, ASGIApp] = dict.fromkeys(ingest.PATHS, ingest.IngestHandler(core))
-    posts[remotewrite.PATH] = remotewrite.RemoteWriteHandler(core)
 
     def socket(path: str) -> ASGIApp | None:
         return device if path == devices.PATH else streams.route(path)
 
-    return Gate(core, posts, socket, build_rest(core), Front(core.settings, loopback=loopback))
+    return Gate(core, bare_posts(core), socket, build_rest(core), Front(core.settings, loopback=loopback))

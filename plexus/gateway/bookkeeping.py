@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+from collections.abc import Collection
 
 from plexus.domain.errors import StoreError
 from plexus.gateway.core import Core
-from plexus.ports.tallies import Tally
+from plexus.ports.tallies import Place, Tally
 
 LOOK_EVERY_S = 1.0
 SAVE_EVERY_S = 10.0
 """What a gateway forgets at most of its counts when it is killed; one that ends in good order forgets nothing."""
+GATHER_S = 0.1
+"""A source that nobody knew is written down when it comes, so that no reader is told of it and then of nobody; a fleet
+that comes at once is written down together, so long after the one before."""
 FORGET_EVERY_S = 3_600.0
 COMMANDS_KEPT_S = 365 * 86_400.0
 """How long a command is kept, unless more recent ones take its place before."""
@@ -32,7 +37,7 @@ async def keep_books(core: Core) -> None:
     now = core.monotonic()
     save_at, forget_at = now + SAVE_EVERY_S, now
     while True:
-        await asyncio.sleep(LOOK_EVERY_S)
+        await _look_out(core)
         now = core.monotonic()
         await core.devices.tick()
         if now >= save_at:
@@ -43,16 +48,29 @@ async def keep_books(core: Core) -> None:
             await _forget(core)
 
 
+async def _look_out(core: Core) -> None:
+    """Return when it is time to look after the books; whoever came of whom nothing was known is written down then."""
+    presence = core.presence
+    with contextlib.suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(presence.strangers_came.wait(), LOOK_EVERY_S)
+    presence.strangers_came.clear()
+    if strangers := presence.take_strangers():
+        await _write_down(core, strangers)
+        await asyncio.sleep(GATHER_S)
+
+
 async def save(core: Core) -> None:
     """Write down what was counted since the last time; what cannot be written now is written the next time."""
-    deliveries, presence = core.committer.deliveries, core.presence
-    places = {*deliveries.take_changed(), *presence.take_changed()}
+    await _write_down(core, {*core.committer.deliveries.take_changed(), *core.presence.take_changed()})
+
+
+async def _write_down(core: Core, places: Collection[Place]) -> None:
     if not places:
         return
     try:
         await asyncio.to_thread(core.tallies.save, {place: _tally(core, *place) for place in places})
     except StoreError as exc:
-        deliveries.changed(places)
+        core.committer.deliveries.changed(places)
         logger.warning("what was counted of %d sources is not written down yet: %s", len(places), exc)
 
 

@@ -61,8 +61,9 @@ class Committer:
     """The one way into the store. Used on the gateway's event loop; `monotonic` is seconds.
 
     `gather_s` is the least time between the starts of two commits: an idle gateway commits at once, a busy one lets
-    frames gather for so long (and while a commit is in flight), up to `group_points`. After a group of many small
-    messages it is `gather_small_s`: what a fleet of slow devices costs is commits, more than points.
+    frames gather for so long (and while a commit is in flight), up to `group_points`, or one message that has more.
+    After a group of many small messages it is `gather_small_s`: what a fleet of slow devices costs is commits, more
+    than points.
     """
 
     def __init__(

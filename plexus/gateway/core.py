@@ -19,6 +19,7 @@ from plexus.gateway.intake import Intake
 from plexus.gateway.judgements import Judgements
 from plexus.gateway.metadata import Metadata
 from plexus.gateway.meters import Meters
+from plexus.gateway.pacing import Pace
 from plexus.ports.audit import Audit
 from plexus.ports.bus import Bus
 from plexus.ports.keyring import Keyring
@@ -50,6 +51,9 @@ class Presence:
     It knows what this process heard; `learn` adds what the store knows from before, so that a restart does not make
     everybody look absent. A greeting or a heartbeat is no data: it counts for when a source was last seen, and after a
     restart (`remember`) not for whether it is there. `wall_ns` is nanoseconds since 1970 UTC, as in the store.
+
+    `strangers_came` is set when a source shows itself without data of which nothing was known; who writes them down
+    clears it.
     """
 
     def __init__(self, wall_ns: Callable[[], int], online_s: float = ONLINE_S) -> None:
@@ -59,6 +63,8 @@ class Presence:
         self._learnt: dict[_Device, int] = {}
         self._seen: dict[_Device, int] = {}
         self._changed: set[_Device] = set()
+        self._strangers: set[_Device] = set()
+        self.strangers_came = asyncio.Event()
         self._sockets: dict[_Device, int] = {}
 
     def heard(self, org: str, source_id: str) -> None:
@@ -68,7 +74,10 @@ class Presence:
         self._see(org, source_id, now)
 
     def met(self, org: str, source_id: str) -> None:
-        """The source showed itself without data just now: a greeting, a heartbeat."""
+        """The source showed itself without data just now: a greeting, a heartbeat. On the event loop."""
+        if (org, source_id) not in self._seen:
+            self._strangers.add((org, source_id))
+            self.strangers_came.set()
         self._see(org, source_id, self._wall_ns())
         self._changed.add((org, source_id))
 
@@ -92,7 +101,8 @@ class Presence:
     def remember(self, seen: Mapping[_Device, float]) -> None:
         """Take over when sources were last seen, milliseconds since 1970 UTC."""
         for (org, source_id), seen_ms in seen.items():
-            self._see(org, source_id, round(seen_ms * 1e6))
+            # By way of whole microseconds: a float holds no nanoseconds since 1970, and a millisecond could be lost.
+            self._see(org, source_id, round(seen_ms * 1e3) * 1_000)
 
     def online(self, org: str, source_id: str) -> bool:
         """Whether the source has an open device socket, or sent data in the last `online_s` seconds."""
@@ -116,6 +126,13 @@ class Presence:
     def take_changed(self) -> Collection[_Device]:
         """The sources that showed themselves without data since the last call."""
         taken, self._changed = self._changed, set()
+        self._strangers.clear()
+        return taken
+
+    def take_strangers(self) -> Collection[_Device]:
+        """Those of them of which nothing was known before."""
+        taken, self._strangers = self._strangers, set()
+        self._changed -= taken
         return taken
 
     def rename(self, org: str, source_id: str, new: str) -> None:
@@ -123,12 +140,17 @@ class Presence:
         for book in (self._heard, self._learnt, self._seen, self._sockets):
             if (known := book.pop((org, source_id), None)) is not None:
                 book[org, new] = known
+        for names in (self._changed, self._strangers):
+            if (org, source_id) in names:
+                names.remove((org, source_id))
+                names.add((org, new))
 
     def remove(self, org: str, source_id: str) -> None:
         """Forget when a source was seen; a socket that is open stays so."""
         for book in (self._heard, self._learnt, self._seen):
             book.pop((org, source_id), None)
         self._changed.discard((org, source_id))
+        self._strangers.discard((org, source_id))
 
     def _see(self, org: str, source_id: str, at_ns: int) -> None:
         if at_ns > self._seen.get((org, source_id), 0):
@@ -230,10 +252,14 @@ class Sockets:
 
 @attrs.define
 class Moving:
-    """Sources that are being renamed or deleted: nobody is let in under these names. One after the other, in turn."""
+    """Sources that are being renamed or deleted: nobody is let in under these names. One after the other, in turn.
+
+    Whoever claims a name, and a move for as long as it changes names, has `naming`.
+    """
 
     places: set[_Device] = attrs.field(factory=set)
     turn: asyncio.Lock = attrs.field(factory=asyncio.Lock)
+    naming: asyncio.Lock = attrs.field(factory=asyncio.Lock)
 
 
 @attrs.frozen
@@ -246,7 +272,9 @@ class Limits:
         keep_alive_s: how long a connection without a request stays open (whole seconds).
         body_bytes: the body of an ingest, packed and unpacked.
         rest_body_bytes: the body of any other request.
-        body_s: how long a client may take to send it.
+        body_s: how long a client may take to send it, in any case.
+        body_grace_s: how long it may take however little comes.
+        body_bytes_s: after that, so many bytes a second on average; 0 asks for no rate.
         message_points: points in one message.
         message_bytes: a WebSocket message once its sender is authenticated.
         greeting_bytes: a WebSocket message before that.
@@ -264,6 +292,9 @@ class Limits:
         answer_rows: rows or buckets in one answer.
         questions_at_once: questions that run beside each other.
         questions_waiting: questions of one organisation that wait for their turn.
+        quick_s: how long the short calls of a request (the registry, the names of a source, its latest values) may
+            take, the wait for a turn included.
+        quick_waiting: short calls of one organisation that wait for their turn.
         exports_at_once: exports of one organisation beside each other.
         export_stall_s: how long an export waits for its reader to take the next part.
         params_bytes: the parameters of one command, as JSON.
@@ -281,6 +312,8 @@ class Limits:
     body_bytes: int = 16 * 1024 * 1024
     rest_body_bytes: int = 1024 * 1024
     body_s: float = 60.0
+    body_grace_s: float = 10.0
+    body_bytes_s: float = 500.0
     message_points: int = 100_000
     message_bytes: int = 16 * 1024 * 1024
     greeting_bytes: int = 256 * 1024
@@ -299,6 +332,8 @@ class Limits:
     answer_rows: int = 1_000_000
     questions_at_once: int = 4
     questions_waiting: int = 32
+    quick_s: float = 10.0
+    quick_waiting: int = 256
     exports_at_once: int = 4
     export_stall_s: float = 30.0
     params_bytes: int = 64 * 1024
@@ -336,3 +371,9 @@ class Core:
     limits: Limits = attrs.field(factory=Limits)
     meters: Meters = attrs.field(factory=Meters)
     judgements: Judgements = attrs.field(factory=Judgements)
+
+    @property
+    def pace(self) -> Pace:
+        """How fast a body must come."""
+        limits = self.limits
+        return Pace(limits.body_grace_s, limits.body_bytes_s, limits.body_s, self.monotonic)

@@ -58,6 +58,9 @@ ASIDE_OVER = 256 * 1024
 STORED = Settlement("store")
 """What becomes of every frame without a batch name that is not refused."""
 
+CLOCK_MS = 100 * 366 * 86_400_000.0
+"""What a device may say that its clock is wrong by: a century, for one that woke up in 1970 or was set to 2099."""
+
 LONGEST_WAIT_S = 1.0
 """A deadline is looked at again at least so often: the session's clock is injected, the event loop's is not."""
 
@@ -113,6 +116,8 @@ class DeviceSocket:
             self._left()
             await self._finish(writer)
             self._core.sockets.discard(self)
+            if self._key is not None:
+                self._core.meters.sockets.labels("device").dec()
 
     # --- what the gateway asks of an open socket ---------------------------------------------------------------
 
@@ -218,9 +223,15 @@ class DeviceSocket:
 
     def _beaten(self, event: HeartbeatReceived) -> None:
         self._core.presence.met(self._org, self._source_id)
-        if event.clock is not None:
-            told = ClockReport(event.clock.offset_ms, event.clock.error_ms, self._arrival_ns / 1e6)
+        clock = event.clock
+        if clock is None:
+            return
+        # Neither comparison is true of NaN.
+        if abs(clock.offset_ms) <= CLOCK_MS and 0 <= clock.error_ms <= CLOCK_MS:
+            told = ClockReport(clock.offset_ms, clock.error_ms, self._arrival_ns / 1e6)
             self._core.committer.deliveries.told_clock(self._org, self._source_id, told)
+        else:
+            self._core.meters.reject("malformed")
 
     @property
     def _org(self) -> str:
@@ -233,6 +244,7 @@ class DeviceSocket:
             self._session.refuse(decision.code, decision.detail, decision.close_code)
             return
         self._key, self._source_id = decision.key, decision.source_id
+        self._core.meters.sockets.labels("device").inc()
         self._decoder.key = decision.key
         self._session.accept(
             self._source_id,
@@ -271,11 +283,12 @@ class DeviceSocket:
     def _in_time(self, event: TelemetryReceived) -> bool:
         """Whether a message is taken; one that comes too soon is dropped, or taken and the next one waited with."""
         intake = self._core.intake
+        named = {self._source_id, *event.decoded.columns.sources()}
         if self._session.names_batches:
-            wait_s = intake.wait_s(self._org, self._source_id, self._rate)
+            wait_s = intake.wait_s(self._org, named, self._rate)
             self._ahead_until = self._core.monotonic() + wait_s if wait_s else 0.0
             return True
-        if intake.in_time(self._org, self._source_id, self._rate):
+        if intake.in_time(self._org, named, self._rate):
             return True
         told = Settlement("store", refused=RATE_LIMITED, detail="too many messages a second; this one is dropped")
         self._session.settle(event.ticket, told, self._core.monotonic())

@@ -16,6 +16,22 @@ import attrs
 from plexus.gateway.asgi import HttpError, Scope, header
 from plexus.gateway.settings import Settings
 
+PASSED_ON = frozenset({
+    b"cf-connecting-ip",
+    b"client-ip",
+    b"fastly-client-ip",
+    b"forwarded",
+    b"true-client-ip",
+    b"via",
+    b"x-client-ip",
+    b"x-cluster-client-ip",
+    b"x-envoy-external-address",
+    b"x-original-forwarded-for",
+    b"x-original-host",
+    b"x-real-ip",
+})  # fmt: skip
+"""Headers by which proxies say that they passed a request on, beside X-Forwarded-*."""
+
 LOOPBACK_NAMES = frozenset({"localhost", "[::1]"})
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -70,7 +86,7 @@ class Front:
             self._set_scheme(scope)
         self._check(host, believed=believed)
         self._strip(scope, prefix)
-        forwarded = any(name in (b"forwarded", b"x-forwarded-for") for name, _ in scope["headers"])
+        forwarded = any(name in PASSED_ON or name.startswith(b"x-forwarded") for name, _ in scope["headers"])
         return Seen(client, host, prefix, forwarded)
 
     def _is_trusted(self, address: _Address | None) -> bool:

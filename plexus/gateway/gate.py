@@ -43,6 +43,10 @@ MEASURES = "/metrics"
 ITSELF = KeyInfo("itself", DEFAULT_ORG, "this machine", frozenset({"read"}))
 """In place of the key that this machine need not have to measure itself."""
 
+_UNREAD = PUBLIC | {MEASURES}
+"""Paths whose bodies nobody wants, and nobody reads: who sends one need not have shown a key. The server ends the
+connection after the answer."""
+
 SocketRoutes = Callable[[str], "ASGIApp | None"]
 """The handler of a WebSocket path, None when there is no such path."""
 
@@ -147,14 +151,14 @@ class Gate:
         if method == "HEAD":
             # The framework has GET only; an answer to HEAD is the same without its body.
             scope = {**scope, "method": "GET", "state": {**scope["state"], "head": True}}
-        elif method not in _BODILESS:
+        elif method not in _BODILESS and path not in _UNREAD:
             receive = await self._read_ahead(scope, receive)
         await self._rest(scope, receive, send)
 
     async def _read_ahead(self, scope: Scope, receive: Receive) -> Receive:
         """The body, within the limit, before the framework is bothered with it."""
         limits = self._core.limits
-        body = await read_body(scope, receive, limits.rest_body_bytes, limits.body_s)
+        body = await read_body(scope, receive, limits.rest_body_bytes, self._core.pace)
         pending = [{"type": "http.request", "body": body, "more_body": False}]
 
         async def replay() -> Message:
@@ -226,6 +230,7 @@ async def _deny(scope: Scope, send: Send, status: int, error: str) -> None:
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(payload)).encode()),
+        (b"x-content-type-options", b"nosniff"),
         (b"x-request-id", scope["state"]["request_id"].encode()),
     ]
     await send({"type": "websocket.http.response.start", "status": status, "headers": headers})

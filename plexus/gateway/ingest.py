@@ -56,8 +56,9 @@ class IngestHandler:
         self._check(key, ingest)
         headers = _answered_extensions(scope)
         source_id = ingest.source_id or next(iter(ingest.decoded.columns.sources()), None)
-        if source_id is not None and not self._core.intake.in_time(key.org, source_id):
-            await self._drop(send, key, source_id, ingest, headers)
+        wait_s = self._wait_s(key, ingest)
+        if wait_s is not None:
+            await self._drop(send, wait_s, source_id, ingest, headers)
             return
         ingest = await self._admit(key, ingest)
         if not ingest.decoded.total and ingest.batch is None:
@@ -72,7 +73,7 @@ class IngestHandler:
 
     async def _read(self, scope: Scope, receive: Receive) -> tuple[decoding.Ingest, int]:
         limits = self._core.limits
-        body = await read_body(scope, receive, limits.body_bytes, limits.body_s)
+        body = await read_body(scope, receive, limits.body_bytes, self._core.pace)
         arrival_ns = self._core.wall_ns()
         encoding = header(scope, b"content-encoding")
         if encoding is not None:
@@ -112,11 +113,22 @@ class IngestHandler:
             raise unavailable() from exc
         return attrs.evolve(ingest, decoded=self._core.intake.admit(key, ingest.decoded))
 
-    async def _drop(self, send: Send, key: KeyInfo, source_id: str, ingest: decoding.Ingest, headers: Headers) -> None:
+    def _wait_s(self, key: KeyInfo, ingest: decoding.Ingest) -> float | None:
+        """Seconds until a message that came too soon may come again; None for one that came in time."""
+        intake = self._core.intake
+        if not intake.metered:
+            return None
+        named = set(ingest.decoded.columns.sources())
+        if ingest.source_id is not None:
+            named.add(ingest.source_id)
+        return None if intake.in_time(key.org, named) else intake.retry_s(key.org, named)
+
+    async def _drop(
+        self, send: Send, wait_s: float, source_id: str | None, ingest: decoding.Ingest, headers: Headers
+    ) -> None:
         """A message that came too soon: one without a batch name is dropped whole, one with a name is sent again."""
         if ingest.batch is not None:
-            wait_s = self._core.intake.retry_s(key.org, source_id)
-            told = "too many messages a second from this source; nothing of this one is kept, send it again"
+            told = "too many messages a second from one of its sources; nothing of this one is kept, send it again"
             raise HttpError(429, told, [retry_after(wait_s)])
         answer = {"success": True, "count": 0, "dropped": ingest.decoded.total, "source_id": source_id}
         await send_json(send, 200, answer, headers)
@@ -146,7 +158,10 @@ class IngestHandler:
             }
             await send_json(send, 409, body, headers)
         elif batch is not None and receipt.verdict == "fork":
-            error = f"batch {batch.n} of this stream is known with other content; send it under a new stream"
+            error = (
+                f"batch {batch.n} is known with other content, or its stream began with another source; "
+                "send it under a new stream"
+            )
             await send_json(send, 409, {"type": "batch_fork", "stream": batch.stream, "error": error}, headers)
         else:
             await send_json(send, 200, _success(ingest, len(ingest.decoded.columns)), headers)

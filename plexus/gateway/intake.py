@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from plexus.gateway.meters import Meters
 from plexus.gateway.quotas import Quotas
 from plexus.gateway.rates import Bucket, SourceRates
 from plexus.ports.keyring import KeyInfo
+from plexus.ports.registry import Registry
 from plexus.ports.store import Store
 from plexus.protocol.columns import Columns, Decoded, PointFault
 
@@ -22,12 +23,15 @@ RATE_LIMITED = "RATE_LIMITED"
 class Intake:
     """One for the gateway, on its event loop. `quotas.learn` is to be awaited before `admit` is asked."""
 
-    def __init__(self, store: Store, limits: Limits, meters: Meters, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self, store: Store, registry: Registry, limits: Limits, meters: Meters, monotonic: Callable[[], float]
+    ) -> None:
         self._limits = limits
         self._meters = meters
         self._monotonic = monotonic
         self.quotas = Quotas(
             store,
+            registry,
             org_sources=limits.org_sources,
             source_metrics=limits.source_metrics,
             org_series=limits.org_series,
@@ -54,32 +58,38 @@ class Intake:
         limits = self._limits
         return Bucket(limits.connection_messages_s, limits.burst_messages, self._monotonic)
 
-    def in_time(self, org: str, source_id: str, connection: Bucket | None = None) -> bool:
-        """Whether a message may come now; one that may not is dropped whole, and counted."""
-        source = self._sources.of(org, source_id)
-        if connection is not None and not connection.take():
-            self._meters.reject("rate_limited")
-            return False
-        if source.take():
-            return True
-        if connection is not None:
-            connection.give_back()
-        self._meters.reject("rate_limited")
-        return False
+    def in_time(self, org: str, sources: Iterable[str], connection: Bucket | None = None) -> bool:
+        """Whether a message that names these sources may come now; one that may not is dropped whole, and counted.
 
-    def wait_s(self, org: str, source_id: str, connection: Bucket | None = None) -> float:
-        """A message is taken; how many seconds its sender is to wait before the next one."""
-        owed = self._sources.of(org, source_id).owe()
-        return owed if connection is None else max(owed, connection.owe())
+        It takes one of each; where one has none, the others keep theirs.
+        """
+        buckets = self._buckets(org, sources, connection)
+        for taken, bucket in enumerate(buckets):
+            if not bucket.take():
+                for other in buckets[:taken]:
+                    other.give_back()
+                self._meters.reject("rate_limited")
+                return False
+        return True
 
-    def retry_s(self, org: str, source_id: str) -> float:
-        """How many seconds until a source may send again."""
-        return self._sources.of(org, source_id).next_s
+    def wait_s(self, org: str, sources: Iterable[str], connection: Bucket | None = None) -> float:
+        """A message that names these sources is taken; how many seconds its sender is to wait before the next one."""
+        return max((bucket.owe() for bucket in self._buckets(org, sources, connection)), default=0.0)
+
+    def retry_s(self, org: str, sources: Iterable[str]) -> float:
+        """How many seconds until all of these sources may send again."""
+        return max((bucket.next_s for bucket in self._buckets(org, sources, None)), default=0.0)
 
     @property
     def metered(self) -> bool:
         """Whether messages are counted at all."""
         return bool(self._limits.connection_messages_s or self._limits.source_messages_s)
+
+    def _buckets(self, org: str, sources: Iterable[str], connection: Bucket | None) -> list[Bucket]:
+        first = [] if connection is None else [connection]
+        if not self._limits.source_messages_s:
+            return first
+        return first + [self._sources.of(org, source_id) for source_id in sources]
 
 
 def only_source(decoded: Decoded, source_id: str) -> Decoded:

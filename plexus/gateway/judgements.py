@@ -29,13 +29,19 @@ class Judgements:
     """The last `kept` judgements, in memory: after a restart runs are judged again when they are asked for.
 
     One holds until the run is another (ended anew, say), or until data of its source arrived that it was not made on.
-    Any threads may use it.
+    Whoever removes points says so (`forget`); one that is made meanwhile is not kept. Any threads may use it.
     """
 
     def __init__(self, kept: int = KEPT) -> None:
         self._kept = kept
         self._lock = threading.Lock()
         self._judged: OrderedDict[tuple[str, str], _Judged] = OrderedDict()
+        self._removals: dict[str, int] = {}
+
+    def removals(self, org: str) -> int:
+        """How often points of the organisation were removed; for `keep`, before what is judged is read."""
+        with self._lock:
+            return self._removals.get(org, 0)
 
     def last(self, org: str, run: Run) -> Judgement | None:
         """How the run was judged last, on whatever data there was then."""
@@ -50,16 +56,19 @@ class Judgements:
             holds = judged is not None and judged.run == run and judged.arrival_ns == arrival_ns
             return judged.judgement if judged is not None and holds else None
 
-    def keep(self, org: str, run: Run, arrival_ns: int, judgement: Judgement) -> None:
-        """It was judged so; `arrival_ns` is the newest arrival as it was before that."""
+    def keep(self, org: str, run: Run, arrival_ns: int, removals: int, judgement: Judgement) -> None:
+        """It was judged so; `arrival_ns` is the newest arrival, and `removals` what it was, before that."""
         with self._lock:
+            if self._removals.get(org, 0) != removals:
+                return  # perhaps judged on points that are gone
             self._judged[org, run.run_id] = _Judged(run, arrival_ns, judgement)
             self._judged.move_to_end((org, run.run_id))
             if len(self._judged) > self._kept:
                 self._judged.popitem(last=False)
 
     def forget(self, org: str) -> None:
-        """Points of the organisation were removed: nothing that was judged holds."""
+        """Points of the organisation were removed: nothing that was judged holds. To be called after that."""
         with self._lock:
+            self._removals[org] = self._removals.get(org, 0) + 1
             for name in [name for name in self._judged if name[0] == org]:
                 del self._judged[name]

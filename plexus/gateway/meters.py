@@ -39,6 +39,21 @@ class Meters:
         self.questions = Counter(
             "plexus_questions", "Questions to the store, by how they ended.", ["outcome"], registry=self.registry
         )
+        self.quick = Counter(
+            "plexus_quick_calls", "Short calls of requests, by how they ended.", ["outcome"], registry=self.registry
+        )
+        self.changes = Counter(
+            "plexus_changes", "Removals, renames and deletions, by how they ended.", ["outcome"], registry=self.registry
+        )
+        self.exports = Counter(
+            "plexus_exports", "Exports and backups, by how they ended.", ["outcome"], registry=self.registry
+        )
+        self.replays = Counter(
+            "plexus_replays",
+            "Questions to the store for readers who came back to a stream, by how they ended.",
+            ["outcome"],
+            registry=self.registry,
+        )
 
     def reject(self, reason: str, count: int = 1) -> None:
         """Something was refused; `reason` is one of a few words of ours."""

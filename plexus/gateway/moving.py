@@ -5,8 +5,8 @@ the transaction in which it makes its own part; everybody else follows, each ste
 the note is removed. A gateway that is killed in between goes on with the rest when it starts, before anybody is let in.
 
 A device that is connected is told to come back (1012). It gets the new name for the one that it declares, by its
-install id, and its key follows too when it was limited to the source. Streams of batches belong to no source: what the
-device sends again is known, whatever its name is.
+install id, and its key follows too when it was limited to the source. So do its streams of batches: what the device
+sends again is known, and what comes next goes on.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import attrs
 
 from plexus.gateway.asgi import HttpError
 from plexus.gateway.core import Core
+from plexus.gateway.judgements import Judgements
 from plexus.ports.audit import LOCAL, AuditEntry
 from plexus.ports.commandbook import Commandbook
 from plexus.ports.keyring import Keyring
@@ -32,13 +33,14 @@ LEAVE_S = 5.0
 
 @attrs.frozen
 class Keepers:
-    """Everybody who keeps something of sources."""
+    """Everybody who keeps something of sources; how runs were judged is in memory only, and a start begins without."""
 
     registry: Registry
     store: Store
     keyring: Keyring
     commandbook: Commandbook
     tallies: Tallies
+    judgements: Judgements = attrs.field(factory=Judgements)
 
 
 def follow(keepers: Keepers, move: Move) -> None:
@@ -49,6 +51,7 @@ def follow(keepers: Keepers, move: Move) -> None:
     org, source_id, new = move.org, move.source_id, move.new
     if new is None:
         keepers.store.remove(org, Selection([source_id]))
+        keepers.judgements.forget(org)  # runs of the whole organisation were judged on its points too
         keepers.commandbook.remove(org, source_id)
         keepers.tallies.remove(org, source_id)
     else:
@@ -85,11 +88,13 @@ async def _move(core: Core, wanted: Move, actor: str) -> None:
     async with core.moving.turn:
         core.moving.places |= places
         try:
-            keepers = Keepers(core.registry, core.store, core.keyring, core.devices.book, core.tallies)
+            keepers = Keepers(core.registry, core.store, core.keyring, core.devices.book, core.tallies, core.judgements)
             await asyncio.to_thread(finish, keepers)
             await _clear(core, wanted)
             await asyncio.to_thread(core.audit.record, _entry(wanted, actor, core.wall_ns()))
-            await asyncio.to_thread(core.registry.begin_move, wanted)
+            await core.intake.quotas.learn(wanted.org)  # else it could read the names before and count them after
+            async with core.moving.naming:
+                await asyncio.to_thread(core.registry.begin_move, wanted)
             await asyncio.to_thread(core.metadata.moved, wanted.org, wanted.source_id, wanted.new)
             _in_memory(core, wanted)
             await asyncio.to_thread(follow, keepers, wanted)

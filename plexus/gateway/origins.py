@@ -12,7 +12,12 @@ from plexus.gateway.asgi import HttpError, Scope, Send, header
 
 METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE"
 ASKED_HEADERS = b"x-api-key, content-type, content-encoding, accept, x-plexus-ext"
-SHOWN_HEADERS = b"x-request-id, retry-after, location, content-disposition, x-plexus-ext, x-plexus-time-us"
+SHOWN_HEADERS = (
+    b"x-request-id, retry-after, allow, location, content-disposition, x-plexus-ext, x-plexus-time-us, "
+    b"x-plexus-max-limit"
+)
+"""What a page may read of an answer, beside what browsers let every page read (content-type, content-length …)."""
+
 MAX_AGE_S = b"600"
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}

@@ -37,14 +37,13 @@ class RemoteWriteHandler:
         _check_kind(scope)
         await self._core.committer.room()
         limits = self._core.limits
-        body = await read_body(scope, receive, limits.body_bytes, limits.body_s)
+        body = await read_body(scope, receive, limits.body_bytes, self._core.pace)
         arrival_ns = self._core.wall_ns()
         decoded = await self._decode(body)
         sources = list(decoded.columns.sources())
-        for source_id in sources[:1]:
-            if not self._core.intake.in_time(key.org, source_id):
-                wait_s = self._core.intake.retry_s(key.org, source_id)
-                raise HttpError(429, "too many messages a second from this source", [retry_after(wait_s)])
+        if not self._core.intake.in_time(key.org, sources):
+            wait_s = self._core.intake.retry_s(key.org, sources)
+            raise HttpError(429, "too many messages a second from one of these sources", [retry_after(wait_s)])
         decoded = await self._store(key, decoded, arrival_ns)
         if decoded.faults:
             first = decoded.faults[0]

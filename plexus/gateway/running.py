@@ -19,7 +19,7 @@ from typing import Any
 import attrs
 
 from plexus.domain.errors import ConfigurationError, StoreError
-from plexus.gateway import assembly, backup, bookkeeping, heap, logs
+from plexus.gateway import assembly, backup, bookkeeping, heap, logs, turns
 from plexus.gateway.core import Core
 from plexus.gateway.listening import listen, load_certificate, make_room, tls_context
 from plexus.gateway.server import Server
@@ -190,7 +190,7 @@ class Gateway:
             handlers[signal.SIGHUP] = reload
         before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
         try:
-            with heap.own_pace():
+            with heap.own_pace(), turns.short_turns():
                 self._run(heap.collect)
         finally:
             for number, handler in before.items():

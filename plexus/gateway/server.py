@@ -31,6 +31,8 @@ from plexus.gateway.listening import BACKLOG
 from plexus.gateway.streams.writing import PREPARED_FRAMES
 from plexus.gateway.wholeframes import LONG, TEXT_FRAME, between_messages, whole_text
 
+PIPELINED = 64
+"""Requests that may wait behind the one that is being answered: each takes many times the bytes that it came in."""
 GOODBYE_S = 3.0
 REQUESTS_S = 1
 PING_S = 20.0
@@ -63,15 +65,23 @@ class _Config(uvicorn.Config):
 
 
 class _HttpProtocol(HttpToolsProtocol):
-    """HTTP whose head must come in time and within its size, and whose body is not taken after its answer."""
+    """HTTP whose head must come in time and within its size, as must what stands between the pieces of a body and
+    behind it, and whose body is not taken after its answer.
+    """
 
     _head_timer: asyncio.TimerHandle | None = None
     _linger: asyncio.TimerHandle | None = None
     _head_bytes = 0
+    """Of a head; after it, of what came since the parser last made something of it."""
 
     @property
     def _ours(self) -> _Config:
         return cast("_Config", self.config)
+
+    @property
+    def is_half_answered(self) -> bool:
+        """Whether an answer is under way."""
+        return self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -89,12 +99,27 @@ class _HttpProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
+        if len(self.pipeline) >= PIPELINED:
+            self._ours.reject("pipelined")
+            raise OverflowError("too many requests at once")  # it ends the parser: 400, and the connection is closed
         super().on_message_begin()
-        self._expect_head()
+        if self._head_timer is None:  # the first head's time began with the connection, and no byte begins it anew
+            self._expect_head()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._head_timer is None:
+            # A trailer: nobody reads those, and kept they would grow without end.
+            self._head_bytes = 0
+            return
+        super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._head_came()
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._head_bytes = 0
+        super().on_body(body)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
@@ -105,10 +130,11 @@ class _HttpProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
             return
-        super().data_received(data)
         if self._head_timer is None:
-            return
-        self._head_bytes += len(data)
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if self._head_timer is not None:
+            self._head_bytes += len(data)
         if self._head_bytes > self._ours.limits.head_bytes:
             self._head_came()
             self._ours.reject("head_size")
@@ -309,7 +335,22 @@ class Server(uvicorn.Server):
             server.close()
         self._sockets.goodbye()
         await self._sockets.gone(GOODBYE_S)
+        await self._end_requests()
         await super().shutdown(sockets)
+
+    async def _end_requests(self) -> None:
+        """Let requests be answered for a moment, and end the others here: uvicorn would call that an error."""
+        if not self.server_state.tasks or self.force_exit:
+            return
+        _, late = await asyncio.wait(set(self.server_state.tasks), timeout=REQUESTS_S)
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, _HttpProtocol) and connection.is_half_answered:
+                connection.transport.abort()
+        await asyncio.sleep(0)  # what was cut is told so before it is ended
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late, timeout=REQUESTS_S)
 
 
 def _hush() -> None:

@@ -30,7 +30,8 @@ class Registry(Protocol):
     Contract:
     - what a method did is durable when it returns; nothing crosses `org`;
     - the same `install_id` gets its own name back, for the declared name and for the name that it was given;
-    - two install ids never hold one name in one org; a suffixed name was known to nobody before;
+    - two install ids never hold one name in one org, unless a later one proves that it is its own; a suffixed name was
+      known to nobody before;
     - a claim without an install id ("") gets the declared name unchanged, and holds nothing;
     - an install whose source was renamed gets the new name for whatever it declared before;
     - a failure of the storage is a StoreError naming the file.
@@ -41,6 +42,18 @@ class Registry(Protocol):
 
         The result is as long as a device (63) or, for a longer declared name, a gateway (256) may have it: the stem is
         cut to make room for the suffix.
+        """
+        ...
+
+    def foreseen(self, org: str, declared: str, install_id: str) -> str:
+        """The name that `claim` would answer now. Nothing is written."""
+        ...
+
+    def prove(self, org: str, source_id: str, install_id: str) -> None:
+        """The install's key is for this source alone: the name is what it is given for it from now on, whoever held it.
+
+        It holds the name then; who held it before still gets it back. Without an install id ("") the name is known, and
+        held by whoever held it.
         """
         ...
 

@@ -165,7 +165,12 @@ class Store(Protocol):
     - a value that is none of the domain's (an object of a class, an integer over 64 bits) is a StoreError of the whole
       group: whoever decodes keeps it out;
     - receipts come in the order of submissions; within a group earlier submissions count for later ones;
-    - streams are kept by (org, stream): a repeat is a repeat under whatever source it comes;
+    - streams are kept by (org, stream): a repeat is a repeat under whatever source it comes, and the first commit fixes
+      the source: anything else of another one is a fork, moves no watermark, and is not stored. A renamed source is
+      the same;
+    - a stream that nobody heard of for 400 days may be let go of by `maintain`, and stays known as such, however the
+      store is opened, copied, renamed in or removed from: every batch of it is a fork from then on, never stored as
+      that of a new stream, and a warning in the log;
     - what a receipt calls stored is in every answer from then on, once; values come back as they went in, with their
       type: 1, 1.0, True and "1" are four values, NaN and -0.0 stay what they are;
     - series are ascending in time; equal times keep the order of commit;
@@ -255,7 +260,7 @@ class Store(Protocol):
         ...
 
     def streams(self, org: str, source_id: str) -> Sequence[StreamInfo]:
-        """The streams whose first batch came from this source, the one heard of last first."""
+        """The streams whose first batch came from this source, the one heard of last first; none that was let go of."""
         ...
 
     def scan(self, org: str, selection: Selection, *, question: Question | None = None) -> Iterator[Columns]:

@@ -240,16 +240,25 @@ def test_streams_that_leave_memory_are_known_when_they_come_back(tmp_path: Path,
         assert store.commit(third) == [Receipt("store", 1, 3)] * 6
 
 
-def test_a_streams_first_source_stays_with_it(tmp_path: Path, tiny: None) -> None:
+def test_a_streams_first_source_stays_with_it_when_it_leaves_memory_and_follows_a_rename(
+    tmp_path: Path, tiny: None
+) -> None:
     with closing(EmbeddedStore(tmp_path)) as store:
         store.commit([submission(("rpm", 1, 1), batch=named(1))])
-        store.commit([submission(("rpm", 2, 2), source_id="renamed", batch=named(2))])
         for i in range(3):
             store.commit([submission(batch=named(1, stream=f"{i:032x}"))])
         kept = store._journal.stream("acme", named(1).stream)
         assert kept is not None
-        assert (kept.source_id, kept.watermark) == ("rig-01", 2)
-        assert values_of(store, "rpm", source_id="renamed") == [2]
+        assert (kept.source_id, kept.watermark) == ("rig-01", 1)
+        assert ("acme", named(1).stream) not in store._streams._held
+        own, other, renamed = (
+            submission(("rpm", 2, 2), source_id=name, batch=named(2)) for name in ("rig-01", "rig-02", "left-arm")
+        )
+        assert store.commit([other]) == [Receipt("fork", 0, 1)]
+        store.rename("acme", "rig-01", "left-arm")
+        assert store.commit([own]) == [Receipt("fork", 0, 1)]
+        assert store.commit([renamed]) == [Receipt("store", 1, 2)]
+        assert values_of(store, "rpm", source_id="left-arm") == [1, 2]
 
 
 def test_a_commit_does_not_wait_for_a_question(store: EmbeddedStore, tiny: None) -> None:

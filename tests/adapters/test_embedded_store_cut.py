@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -14,11 +15,11 @@ from plexus.adapters.store.embedded.inside import Upkeep
 from plexus.domain.errors import StoreError
 from plexus.ports.store import Receipt, Selection
 from plexus.testing.contracts.store.suite import ALWAYS, named, submission, values_of
-from plexus.testing.contracts.store.tending import tend
+from plexus.testing.contracts.store.tending import LATER_NS, tend
 from tests.support.waiting import eventually
 
-SMALL = Upkeep(stretch_points=40, absorb_points=10, merge_files=3, merge_points=400, seal_after_ns=1)
-COMMITS, ROUNDS = 150, 5
+SMALL = Upkeep(stretch_points=40, absorb_points=10, merge_files=3, seal_after_ns=1)
+LAPS, COMMITS_A_LAP = 4, 25
 
 
 def commit(store: EmbeddedStore, n: int) -> None:
@@ -87,42 +88,70 @@ def questions(store: EmbeddedStore) -> list[Callable[[], list[int]]]:
     return [raw, buckets, long_buckets, counted, scanned, latest, events]
 
 
-def tending(store: EmbeddedStore, until: threading.Event) -> None:
-    """Seal and merge all the time, and remove the noise now and then."""
-    now = 0
-    while not until.is_set():
-        now += 1
-        store.maintain(now)
-        if now % 400 == 0:
-            store.remove("acme", Selection(["rig-02"]))
+class Tending:
+    """Seals and merges all the time and removes the noise now and then, in a thread of its own; counts it."""
+
+    def __init__(self) -> None:
+        self.done: Counter[str] = Counter()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def reached(self, name: str) -> None:
+        """For the store to tell its steps: what counts is what questions see in another way from then on."""
+        stage, _, step = name.partition(".")
+        if step == "shown" and stage != "removal":
+            self.done[stage] += 1
+
+    def start(self, store: EmbeddedStore) -> None:
+        self._store = store
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        # Later than the points, whose day is over: what can be merged is merged at once.
+        now = LATER_NS
+        while not self._stop.is_set():
+            now += 1
+            self._store.maintain(now)
+            if now % 20 == 0 and self._store.remove("acme", Selection(["rig-02"])):
+                self.done["removal"] += 1
+
+
+def _moved(tending: Tending, since: Counter[str]) -> bool:
+    return all(tending.done[stage] > since[stage] for stage in ("sealing", "merging", "removal"))
 
 
 def _asked(asking: list[Asking], rounds: int) -> bool:
-    assert not any(one.failure for one in asking)
+    assert not any(one.failure for one in asking), [one.failure for one in asking]
     return min(one.rounds for one in asking) >= rounds
 
 
 def test_every_point_is_seen_once_while_it_moves(tmp_path: Path) -> None:
-    done, enough = [0], threading.Event()
-    with closing(EmbeddedStore(tmp_path, upkeep=SMALL)) as store:
+    done, tending = [0], Tending()
+    with closing(EmbeddedStore(tmp_path, upkeep=SMALL, reached=tending.reached)) as store:
         asking = [Asking(done, ask) for ask in questions(store)]
-        tender = threading.Thread(target=tending, args=(store, enough))
-        tender.start()
+        tending.start(store)
         try:
-            while done[0] < COMMITS:
-                commit(store, done[0] + 1)
-                done[0] += 1
-                # At the pace of the slowest question: on a slow machine too each is asked all the way, and of no more.
-                due = ROUNDS * done[0] // COMMITS
-                eventually(lambda due=due: _asked(asking, due), 60.0, f"round {due} of every question")  # type: ignore[misc]
+            for lap in range(1, LAPS + 1):
+                before = tending.done.copy()
+                for _ in range(COMMITS_A_LAP):
+                    commit(store, done[0] + 1)
+                    done[0] += 1
+                # At the pace of the slowest: on a slow machine too each question is asked in every lap, and what the
+                # lap's points are is sealed, merged and removed while it is.
+                eventually(lambda lap=lap: _asked(asking, lap), 60.0, f"round {lap} of every question")  # type: ignore[misc]
+                eventually(lambda before=before: _moved(tending, before), 60.0, f"all housekeeping of lap {lap}")  # type: ignore[misc]
         finally:
-            enough.set()
-            tender.join()
+            tending.stop()
             for one in asking:
                 one.stop()
+        assert min(tending.done[stage] for stage in ("sealing", "merging", "removal")) >= LAPS
+        assert values_of(store, "count") == list(range(1, done[0] + 1))
         tend(store)
         assert values_of(store, "count") == list(range(1, done[0] + 1))
-        assert len(store._shelf.files) < COMMITS
 
 
 def test_a_commit_waits_for_no_step_of_the_housekeeping(tmp_path: Path) -> None:
@@ -155,8 +184,7 @@ def test_a_commit_waits_for_no_step_of_the_housekeeping(tmp_path: Path) -> None:
 
 
 SMALL_FIELDS = {
-    name: getattr(SMALL, name)
-    for name in ("stretch_points", "absorb_points", "merge_files", "merge_points", "seal_after_ns")
+    name: getattr(SMALL, name) for name in ("stretch_points", "absorb_points", "merge_files", "seal_after_ns")
 }
 
 

@@ -23,6 +23,7 @@ from plexus.adapters.store.memory import MemoryStore
 from plexus.domain.errors import StoreError
 from plexus.domain.loss import Loss
 from plexus.ports.store import Receipt, Selection
+from plexus.protocol.ledger import LET_GO
 from plexus.testing.contracts.store.suite import named, submission, values_of
 from plexus.testing.contracts.store.tending import fill, tend
 from tests.support.daily import NOW, T0_NS, days, parquet
@@ -220,7 +221,10 @@ def test_streams_that_are_silent_for_400_days_are_let_go_of(store: EmbeddedStore
     assert len(store.streams("acme", "rig-01")) == 2
     tend(store, T0_NS + 401 * DAY_NS)
     assert [info.stream for info in store.streams("acme", "rig-01")] == [new.stream]
-    assert store.commit([submission(("rpm", 0, 1), batch=named(2, stream="a" * 32))]) == [Receipt("gap", 0, 0)]
+    for n, base in ((1, 1), (2, 1), (57, 57)):
+        again = submission(("rpm", 0, "again"), batch=named(n, base, stream="a" * 32))
+        assert store.commit([again]) == [Receipt("fork", 0, LET_GO)]
+    assert values_of(store, "rpm") == [1, 1]
 
 
 # --- order on the disk ------------------------------------------------------------------------------------------------

@@ -13,10 +13,10 @@ from plexus.adapters.store.embedded import EmbeddedStore
 from plexus.adapters.store.embedded.inside import Upkeep
 from plexus.ports.store import Receipt, Store, Submission
 from plexus.testing.contracts.store import StoreContract
-from plexus.testing.contracts.store.suite import submission, values_of
+from plexus.testing.contracts.store.suite import T0_MS, submission, values_of
 
-NOW_NS = 1_900_000_000 * 10**9
-AT_ONCE = Upkeep(stretch_points=1, seal_after_ns=0, merge_files=2, stream_ns=2**62)
+NOW_NS = (T0_MS // 1_000 + 100 * 86_400) * 10**9
+AT_ONCE = Upkeep(stretch_points=1, seal_after_ns=0, merge_files=2)
 
 
 class SealsAtOnce(EmbeddedStore):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import os
 import stat
@@ -11,6 +12,7 @@ import pytest
 from plexus.adapters.audit.sqlite import SqliteAudit
 from plexus.adapters.keyring.sqlite import SqliteKeyring
 from plexus.domain.errors import StoreError
+from plexus.gateway import Gateway
 from plexus.ports.audit import AuditEntry
 from tests.cli.conftest import Command
 
@@ -67,7 +69,7 @@ def test_a_key_is_revoked_by_its_id(plexus: Command, tmp_path: Path) -> None:
     assert _found(tmp_path, secret) is None
     again = plexus("keys", "revoke", key_id, "--data", str(tmp_path))
     assert again.code == 1
-    assert "no live key" in again.err
+    assert f"no live key '{key_id}'; `plexus keys list --data {tmp_path}` shows them" in again.err
 
 
 def test_a_directory_without_keys_is_not_made_by_looking(plexus: Command, tmp_path: Path) -> None:
@@ -202,6 +204,30 @@ def test_a_file_that_names_nobody_or_anybody_twice_makes_no_key(plexus: Command,
     assert plexus("keys", "create", "--from", str(fleet), "--data", str(tmp_path / "data")).code == 1
     assert plexus("keys", "create", "--from", str(tmp_path / "none"), "--data", str(tmp_path / "data")).code == 1
     assert not (tmp_path / "data").exists()
+
+
+def test_stdin_names_the_devices_where_the_file_is_not_for_the_user_of_the_gateway(
+    plexus: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("drone-01\ndrone-02\n"))
+    ended = plexus("keys", "create", "--from", "-", "--data", str(tmp_path))
+    assert [line.split()[0] for line in ended.out.splitlines()] == ["drone-01", "drone-02"]
+
+
+def test_every_action_says_which_directory_it_works_on(plexus: Command, home: Path, tmp_path: Path) -> None:
+    with Gateway(tmp_path):
+        made = json.loads((ended := plexus("keys", "create", "a", "--json", "--data", str(tmp_path))).out)
+        said = [ended.err]
+        for words in (("list",), ("rotate", made["key_id"]), ("revoke", made["key_id"])):
+            said.append(plexus("keys", *words, "--data", str(tmp_path)).err)
+    assert [err.splitlines()[0] for err in said] == [f"keys of the gateway in {tmp_path}"] * 4
+    assert f"keys in {home / '.plexus' / 'gateway'}" in plexus("keys", "create", "a").err
+
+
+def test_a_key_where_no_gateway_has_run_is_said_to_be_for_one_that_will(plexus: Command, tmp_path: Path) -> None:
+    ended = plexus("keys", "create", "--each", "drone-01", "--data", str(tmp_path / "my data"))
+    assert ended.code == 0
+    assert f"no gateway has run yet: they are good for `plexus serve --data '{tmp_path}/my data'` only" in ended.err
 
 
 def test_keys_of_one_organisation_are_listed(plexus: Command, tmp_path: Path) -> None:

@@ -1,20 +1,26 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import shutil
 import signal
+import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from websockets.asyncio.client import connect
 
 from plexus.cli import extra
 from plexus.gateway import Gateway
 from tests.cli.conftest import Command
+from tests.support.servers import AUTHORITY, CERTS
 from tests.support.waiting import eventually
 
 PLEXUS = Path(sys.executable).with_name("plexus.exe" if sys.platform == "win32" else "plexus")
@@ -22,11 +28,11 @@ KEY = "plx_bootstrap_key_of_this_test_0123456789"
 
 
 class Serving:
-    """`plexus serve` in a process."""
+    """`plexus serve` in a process; `program` is what takes the command line."""
 
-    def __init__(self, *words: str, **variables: str) -> None:
+    def __init__(self, *words: str, program: Sequence[str | Path] = (PLEXUS,), **variables: str) -> None:
         self.process = subprocess.Popen(
-            [PLEXUS, "serve", "--port", "0", *words],
+            [*program, "serve", "--port", "0", *words],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -193,6 +199,67 @@ class TestSettings:
         assert served.process.stderr is not None
         assert "read again" in json.loads(served.process.stderr.readline())["message"]
         assert served.end() == 0
+
+
+UNWATCHED = """
+import sys
+from plexus.cli import main
+from plexus.gateway import running
+
+running.KEYS_WATCHED_S = 3600.0
+sys.exit(main(sys.argv[1:]))
+"""
+"""`plexus`, whose gateway looks at its keys once an hour: what ends a socket sooner is a reload."""
+
+
+class TestTls:
+    @pytest.fixture
+    def certificate(self, tmp_path: Path) -> Path:
+        """A file with a certificate of AUTHORITY and its key, which can be exchanged."""
+        return Path(shutil.copy(CERTS / "server.pem", tmp_path / "server.pem"))
+
+    @pytest.fixture
+    def secure(self, processes: list[Serving], certificate: Path, tmp_path: Path) -> Serving:
+        words = ("--data", str(tmp_path / "data"), "--tls-cert", str(certificate), "--tls-key", str(certificate))
+        served = Serving(*words, program=[sys.executable, "-c", UNWATCHED], PLEXUS_BOOTSTRAP_KEY=KEY)
+        processes.append(served)
+        return served
+
+    def test_flags_are_enough_for_https_that_its_authority_vouches_for(self, secure: Serving) -> None:
+        assert secure.url.startswith("https://127.0.0.1:")
+        trusting = ssl.create_default_context(cafile=AUTHORITY)
+        assert httpx.get(f"{secure.url}/healthz", verify=trusting, trust_env=False, timeout=30).status_code == 200
+        with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+            httpx.get(f"{secure.url}/healthz", trust_env=False, timeout=30)
+        assert secure.end() == 0
+
+    def test_sighup_takes_a_new_certificate_and_ends_sockets_whose_key_was_revoked(
+        self, secure: Serving, certificate: Path, plexus: Command, tmp_path: Path
+    ) -> None:
+        data = ("--data", str(tmp_path / "data"))
+        made = json.loads(plexus("keys", "create", "visitor", "--scope", "write", "--json", *data).out)
+        before = _shown(secure.url)
+
+        async def work() -> None:
+            address = secure.url.replace("http", "ws", 1) + "/ws/device"
+            async with connect(address, ssl=ssl.create_default_context(cafile=AUTHORITY), proxy=None) as link:
+                await link.send(json.dumps({"type": "device_auth", "api_key": made["key"], "source_id": "rig-01"}))
+                assert json.loads(await link.recv())["type"] == "authenticated"
+                shutil.copy(CERTS / "self_signed.pem", certificate)
+                assert plexus("keys", "revoke", made["key_id"], *data).code == 0
+                assert _shown(secure.url) == before
+                secure.process.send_signal(signal.SIGHUP)
+                assert json.loads(await link.recv())["type"] == "error"
+
+        asyncio.run(asyncio.wait_for(work(), 30))
+        assert _shown(secure.url) != before
+        assert secure.end() == 0
+
+
+def _shown(url: str) -> str:
+    """The certificate that a new connection gets."""
+    parts = urlsplit(url)
+    return ssl.get_server_certificate((str(parts.hostname), parts.port or 0), timeout=30)
 
 
 def test_a_log_is_no_place_for_the_first_key(tmp_path: Path) -> None:

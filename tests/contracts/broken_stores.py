@@ -97,6 +97,17 @@ class SharesStreams(MemoryStore):
         return super().commit(shared)
 
 
+class SharesStreamsOfSources(MemoryStore):
+    """Goes on with a stream whoever sends the next batch."""
+
+    def commit(self, group: Sequence[Submission]) -> list[Receipt]:
+        for one in group:
+            known = one.batch and self._streams.get((one.org, one.batch.stream))
+            if known:
+                known.source_id = one.source_id
+        return super().commit(group)
+
+
 class KeepsTheOrderOfArrival(MemoryStore):
     """Does not sort."""
 

@@ -133,6 +133,37 @@ class Claiming(MemoryRegistry):
         return self.claim(org, declared, install_id)
 
 
+class Foreseeing(MemoryRegistry):
+    """Claims a name that is only foreseen."""
+
+    def foreseen(self, org: str, declared: str, install_id: str) -> str:
+        return self.claim(org, declared, install_id)
+
+
+class Doubting(MemoryRegistry):
+    """Lets no proof take what another install holds."""
+
+    def prove(self, org: str, source_id: str, install_id: str) -> None:
+        self.claim(org, source_id, install_id)
+
+
+class Lending(MemoryRegistry):
+    """Gives a proven name without the hold on it."""
+
+    def prove(self, org: str, source_id: str, install_id: str) -> None:
+        self.claim(org, source_id, "")
+        if install_id:
+            self._of(org).claims[source_id, install_id] = source_id
+
+
+class Grasping(MemoryRegistry):
+    """Takes a name from whoever holds it, for nobody."""
+
+    def prove(self, org: str, source_id: str, install_id: str) -> None:
+        super().prove(org, source_id, install_id)
+        self._of(org).holders[source_id] = install_id
+
+
 class Merging(MemoryRegistry):
     """Keeps of a metric what is not put anew."""
 
@@ -159,6 +190,10 @@ class Merging(MemoryRegistry):
                 "test_a_source_that_is_moving_cannot_be_moved_again",
                 "test_a_name_that_is_known_cannot_be_moved_to_and_nothing_is_changed",
                 "test_of_a_deleted_source_nothing_is_left",
+                "test_an_install_id_is_any_text",
+                "test_an_install_that_proves_a_name_has_it_whoever_held_it",
+                "test_a_proof_without_an_install_id_holds_nothing",
+                "test_the_proof_of_a_name_that_nobody_knew_makes_it_known",
             },
         ),
         (
@@ -173,13 +208,28 @@ class Merging(MemoryRegistry):
                 "test_a_source_that_nobody_claimed_is_known_by_its_new_name",
                 "test_of_a_deleted_source_nothing_is_left",
                 "test_the_name_that_was_given_can_be_looked_up_without_a_trace",
+                "test_a_proof_takes_the_place_of_the_suffix_that_an_install_was_given",
+                "test_an_install_that_proves_a_name_has_it_whoever_held_it",
+                "test_the_name_that_a_claim_would_get_can_be_foreseen_without_a_trace",
+                "test_the_proof_of_a_name_that_nobody_knew_makes_it_known",
             },
         ),
         (
             Amnesiac,
-            {"test_an_install_gets_its_own_name_back", "test_a_renamed_source_takes_everything_with_it"},
+            {
+                "test_an_install_gets_its_own_name_back",
+                "test_a_renamed_source_takes_everything_with_it",
+                "test_an_install_id_is_any_text",
+                "test_an_install_that_proves_a_name_has_it_whoever_held_it",
+            },
         ),
-        (Leaving, {"test_a_renamed_source_takes_everything_with_it"}),
+        (
+            Leaving,
+            {
+                "test_a_renamed_source_takes_everything_with_it",
+                "test_a_proven_name_follows_a_rename_with_its_hold",
+            },
+        ),
         (
             Unfinished,
             {"test_a_move_is_noted_until_it_ends", "test_a_source_that_is_moving_cannot_be_moved_again"},
@@ -190,8 +240,26 @@ class Merging(MemoryRegistry):
             {
                 "test_the_name_that_was_given_can_be_looked_up_without_a_trace",
                 "test_of_a_deleted_source_nothing_is_left",
+                "test_an_install_that_proves_a_name_has_it_whoever_held_it",
             },
         ),
+        (Foreseeing, {"test_the_name_that_a_claim_would_get_can_be_foreseen_without_a_trace"}),
+        (
+            Doubting,
+            {
+                "test_a_proof_takes_the_place_of_the_suffix_that_an_install_was_given",
+                "test_a_proven_name_follows_a_rename_with_its_hold",
+                "test_an_install_that_proves_a_name_has_it_whoever_held_it",
+            },
+        ),
+        (
+            Lending,
+            {
+                "test_a_proven_name_follows_a_rename_with_its_hold",
+                "test_the_proof_of_a_name_that_nobody_knew_makes_it_known",
+            },
+        ),
+        (Grasping, {"test_a_proof_without_an_install_id_holds_nothing"}),
         (Merging, {"test_a_metric_put_again_replaces_the_first"}),
         (FirstRunStays, {"test_a_run_put_again_replaces_the_first"}),
         (Rounding, {"test_a_run_comes_back_as_it_went_in"}),

@@ -25,6 +25,7 @@ from tests.contracts.broken_stores import (
     RoundsBucketsTowardsZero,
     RoundsTimesTwice,
     SharesStreams,
+    SharesStreamsOfSources,
     SortsEqualTimes,
     StoresHalfAGroup,
     StoresRepeats,
@@ -69,6 +70,13 @@ TIES = "test_a_limit_keeps_the_oldest_or_the_newest_in_ascending_order"
         ),
         (CrossesOrganisations, {"test_organisations_never_see_each_other"}),
         (SharesStreams, {"test_streams_of_two_organisations_never_meet"}),
+        (
+            SharesStreamsOfSources,
+            {
+                "test_a_stream_takes_nothing_new_from_another_source_than_its_first",
+                "test_a_renamed_source_goes_on_with_its_stream_and_its_old_name_does_not",
+            },
+        ),
         (
             KeepsTheOrderOfArrival,
             {
@@ -132,6 +140,7 @@ TIES = "test_a_limit_keeps_the_oldest_or_the_newest_in_ascending_order"
             {
                 "test_what_was_not_stored_is_no_sign_of_a_source",
                 "test_a_repeat_under_another_source_is_a_repeat",
+                "test_a_stream_takes_nothing_new_from_another_source_than_its_first",
             },
         ),
     ],

@@ -9,7 +9,8 @@ import attrs
 import pytest
 
 from plexus.adapters.store.memory import MemoryStore
-from plexus.ports.store import Selection, Store, StreamInfo
+from plexus.ports.store import Receipt, Selection, Store, StreamInfo, Submission
+from plexus.protocol.ledger import LET_GO
 from plexus.testing.contracts import failures
 from plexus.testing.contracts.store.tending import TendingContract
 
@@ -41,6 +42,45 @@ class ForgetsStreams(MemoryStore):
         super().maintain(now_ns)
         self._streams.clear()
         return False
+
+
+class ForgetsSilentStreams(MemoryStore):
+    """Lets go of streams without a trace."""
+
+    def maintain(self, now_ns: int) -> bool:
+        super().maintain(now_ns)
+        self._streams = {key: state for key, state in self._streams.items() if not state.was_let_go}
+        self._heard = {key: self._heard[key] for key in self._streams}
+        return False
+
+
+class ListsSilentStreams(MemoryStore):
+    """Shows what is left of them."""
+
+    def streams(self, org: str, source_id: str) -> Sequence[StreamInfo]:
+        gone = [
+            StreamInfo(stream, state.watermark, self._heard[own, stream])
+            for (own, stream), state in self._streams.items()
+            if own == org and state.source_id == source_id and state.was_let_go
+        ]
+        return [*super().streams(org, source_id), *gone]
+
+
+class RemovalTakesSilentStreams(MemoryStore):
+    """Removes what is left of streams with their source."""
+
+    def remove(self, org: str, selection: Selection) -> int:
+        removed = super().remove(org, selection)
+        self._streams = {key: state for key, state in self._streams.items() if not state.was_let_go}
+        return removed
+
+
+class RepeatsOfSilentStreams(MemoryStore):
+    """Takes the batches of a stream that it let go of for stored ones, which would lose them."""
+
+    def commit(self, group: Sequence[Submission]) -> list[Receipt]:
+        receipts = super().commit(group)
+        return [attrs.evolve(one, verdict="duplicate") if one.upto == LET_GO else one for one in receipts]
 
 
 class ForgetsLosses(MemoryStore):
@@ -155,6 +195,8 @@ RENAMED = "test_a_renamed_source_has_all_that_it_had"
 OLD_NAME = "test_the_old_name_is_free_after_renaming"
 ONE_SERIES = "test_points_before_and_after_housekeeping_are_one_series"
 REPEAT = "test_a_repeat_is_a_repeat_after_housekeeping"
+SILENT = "test_no_batch_of_a_stream_that_was_silent_for_400_days_is_stored_as_new"
+SILENT_MOVED = "test_a_stream_that_was_let_go_of_stays_so_when_its_source_is_renamed_or_removed"
 NO_ANSWER = "test_housekeeping_changes_no_answer"
 
 
@@ -169,15 +211,21 @@ NO_ANSWER = "test_housekeeping_changes_no_answer"
                 REPEAT,
                 "test_streams_are_those_that_began_with_the_source",
                 "test_losses_are_the_same_after_housekeeping",
+                SILENT,
+                SILENT_MOVED,
             },
         ),
+        (ForgetsSilentStreams, {SILENT, SILENT_MOVED}),
+        (ListsSilentStreams, {SILENT, SILENT_MOVED}),
+        (RemovalTakesSilentStreams, {SILENT_MOVED}),
+        (RepeatsOfSilentStreams, {SILENT, SILENT_MOVED}),
         (ForgetsLosses, {"test_losses_are_the_same_after_housekeeping"}),
         (ListsEveryStream, {"test_streams_are_those_that_began_with_the_source"}),
         (RemovesFromEveryone, {REMOVED}),
         (RemovesWholeMetrics, {WINDOW, "test_removing_nothing_removes_nothing"}),
         (KeepsEmptySources, {REMOVED}),
         (RemovesMetricsOnly, {REMOVED, EMPTIED}),
-        (RemovalTakesStreams, {"test_a_removed_batch_stays_a_repeat"}),
+        (RemovalTakesStreams, {"test_a_removed_batch_stays_a_repeat", SILENT_MOVED}),
         (RenamesForEver, {OLD_NAME}),
         (RenamesOverOthers, {"test_a_name_that_has_points_is_not_given_to_another"}),
         (RenameLeavesLosses, {RENAMED}),

@@ -44,6 +44,13 @@ def blocks(page: Path) -> list[Block]:
     return [Block(page, text.count("\n", 0, match.start(2)) + 1, match[1], match[2]) for match in _fence.finditer(text)]
 
 
+def blocks_under(page: Path, title: str) -> list[Block]:
+    """The fenced blocks under a heading, in order."""
+    text, inside = page.read_text(encoding="utf-8"), section(page, title)
+    first = text.count("\n", 0, text.index(inside))
+    return [block for block in blocks(page) if first < block.line <= first + inside.count("\n")]
+
+
 def prose(page: Path) -> str:
     """The page without its fenced blocks."""
     return _fence.sub("", page.read_text(encoding="utf-8"))

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from plexus.gateway import Gateway
+from plexus.gateway.assembly import bare_posts
 from tests.docs.pages import ROOT, Block, blocks
 
 PAGE = ROOT / "docs" / "reference" / "http.md"
@@ -44,6 +45,14 @@ def test_every_route_of_the_openapi_document_is_on_the_page(client: httpx.Client
         if method in operations and path not in text
     ]
     assert not missing
+
+
+def test_every_route_that_the_document_has_not_is_on_the_page() -> None:
+    with Gateway() as gateway:
+        bare = bare_posts(gateway.core)
+    text = PAGE.read_text(encoding="utf-8")
+    assert bare
+    assert not [path for path in bare if f"`POST {path}`" not in text]
 
 
 def _check(client: httpx.Client, block: Block) -> None:

@@ -36,9 +36,12 @@ class Cards:
         self._patch.setenv("PLEXUS_HOME", str(self.folder / name))
         self._patch.setattr("plexus.config.hardware_id", lambda: hardware and f"device-tree:{name}")
 
-    def device(self, ws_url: str | None = None) -> Plexus:
+    def device(self, ws_url: str | None = None, key: str | None = None) -> Plexus:
         return Plexus(
-            self.gateway.api_key, source_id="drone-01", ws_url=ws_url or self.gateway.ws_url, status=MemoryStatus()
+            key or self.gateway.api_key,
+            source_id="drone-01",
+            ws_url=ws_url or self.gateway.ws_url,
+            status=MemoryStatus(),
         )
 
     def copy(self) -> None:
@@ -102,6 +105,19 @@ def test_the_copy_is_told_apart_once_and_keeps_its_name(cards: Cards, caplog: py
     first, second = (json.loads((cards.folder / name / "config.json").read_text()) for name in ("first", "second"))
     assert first["install_id"] != second["install_id"]
     assert "copied" not in second
+
+
+def test_a_new_card_with_the_key_of_its_source_goes_on_under_the_name_of_the_old_one(cards: Cards) -> None:
+    key, _ = cards.gateway.core.keyring.create(DEFAULT_ORG, "drone-01", ["write"], source_id="drone-01")
+    for number, name in enumerate(("first", "new")):
+        cards.machine(name)
+        with cards.device(key=key) as px:
+            px.send("reading", number, timestamp=1_746_969_661_000 + number)
+            eventually(px.flush_buffer, 20.0, "delivery")
+            assert px.source_id == "drone-01"
+    assert cards.stored("drone-01", "reading") == [0, 1]
+    assert cards.stored("drone-01", "backlog") == BACKLOG
+    assert cards.gateway.core.registry.registered(DEFAULT_ORG) == ["drone-01"]
 
 
 def test_without_a_name_of_the_machine_the_copy_goes_on_as_the_same_device(cards: Cards) -> None:

@@ -77,9 +77,11 @@ def test_the_page_and_its_script_are_served_and_nothing_else_may_run(backend: Ba
         script = browser.get("/fleet.js")
         assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
         assert '<script type="module" src="fleet.js">' in page.text
+        assert (page.text.count("<script"), page.text.count("<style"), page.text.count("style=")) == (1, 0, 0)
         assert script.headers["content-type"] == "text/javascript; charset=utf-8"
         for answer in (page, script):
             assert answer.headers["content-security-policy"].startswith("default-src 'self';")
+            assert "unsafe" not in answer.headers["content-security-policy"]
             assert answer.headers["x-content-type-options"] == "nosniff"
         assert browser.get("/app.py").status_code == 404
         assert browser.get("/%2e%2e%2fapp.py").status_code == 404

@@ -36,7 +36,9 @@ class House:
         core = core_of()
         limits = attrs.evolve(core.limits, stream_queue_bytes=self._queue_bytes)
         bus = MemoryBus()
-        channels = Channels(self.store, bus, keep_bytes=self._keep_bytes, keep_s=60.0, alert=core.metadata.alert)
+        channels = Channels(
+            self.store, bus, keep_bytes=self._keep_bytes, keep_s=60.0, alert=core.metadata.alert, meters=core.meters
+        )
         return attrs.evolve(core, store=self.store, bus=bus, channels=channels, limits=limits)
 
     def commit(self, *values: Any, source_id: str = "rig-01", is_event: bool = False, org: str = "default") -> None:

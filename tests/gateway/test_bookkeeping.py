@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import sqlite3
+import sys
 import threading
 from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.sync.client import connect
 
 from plexus.adapters.audit.memory import MemoryAudit
 from plexus.adapters.bus.memory import MemoryBus
@@ -29,6 +35,7 @@ from plexus.ports.tallies import Place, Tallies, Tally
 from plexus.protocol.batch import BatchName
 from plexus.protocol.columns import Columns
 from plexus.testing.contracts.commandbook import entry
+from tests.support.served import Served
 from tests.support.waiting import eventually
 
 NS = 1_000_000_000
@@ -134,6 +141,56 @@ def test_data_alone_is_not_written_down_since_the_store_knows_when_it_came(life:
     life.core.presence.heard("acme", "rig")
     asyncio.run(bookkeeping.save(life.core))
     assert life.tallies.saves == 0
+
+
+def test_sources_that_nobody_knew_are_written_down_when_they_come_and_together(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bookkeeping, "LOOK_EVERY_S", 3_600.0)
+    fleet = [("acme", f"rig-{number}") for number in range(10_000)]
+
+    async def keep() -> None:
+        keeping = asyncio.create_task(bookkeeping.keep_books(life.core))
+        for place in fleet:
+            life.core.presence.opened(*place)
+        await asyncio.to_thread(eventually, lambda: life.tallies.saves > 0)
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+
+    asyncio.run(keep())
+    assert life.tallies.saves == 1
+    core = life.start()
+    assert {core.presence.last_seen_ms(*place) for place in fleet} == {START_NS / 1e6}
+
+
+UNSAVED = """
+import runpy, sys
+from plexus.gateway import bookkeeping
+bookkeeping.SAVE_EVERY_S = 1e9
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+"""A gateway that writes its counts down at its end only, which a kill does not let it come to."""
+
+
+def test_a_source_that_greeted_and_sent_nothing_was_seen_also_when_the_gateway_is_killed(tmp_path: Path) -> None:
+    served = Served(tmp_path).start(sys.executable, "-c", UNSAVED)
+    try:
+        with connect(f"ws://127.0.0.1:{served.port}/ws/device", proxy=None) as wire:
+            wire.send(json.dumps({"type": "device_auth", "api_key": served.key, "source_id": "rig"}))
+            assert json.loads(wire.recv(timeout=10))["type"] == "authenticated"
+            before = served.get("/v1/sources/rig")["last_seen_ms"]
+            eventually(lambda: _rows(tmp_path / "data" / "tallies.db"), what="the greeting on disk")
+            served.kill()
+        served.start()
+        assert served.get("/v1/sources/rig") == {"source_id": "rig", "online": False, "last_seen_ms": before}
+    finally:
+        served.kill()
+
+
+def _rows(path: Path) -> list[Any]:
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as file:
+        return file.execute("SELECT source_id FROM tallies").fetchall()
 
 
 def test_the_books_are_looked_after_while_the_gateway_runs(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,10 @@ import pytest
 from websockets.frames import Frame, Opcode
 
 from plexus.gateway import Gateway, listening
+from plexus.gateway.asgi import Receive, Scope, Send, send_json
 from plexus.gateway.core import Limits
+from plexus.gateway.ingest import IngestHandler
+from plexus.gateway.server import PIPELINED
 from plexus.gateway.settings import Settings
 from tests.support.gateway import KEY, PATIENCE_S, device, http, running, socket
 from tests.support.waiting import eventually
@@ -85,6 +88,69 @@ class TestBodies:
     def test_a_refusal_in_the_middle_of_an_upload_is_read_all_the_same(self) -> None:
         with limited() as gateway, http(gateway, None) as client:
             assert client.post("/ingest", content=b"x" * 4_000_000).status_code == 401
+
+
+class TestPipelines:
+    REQUEST = b"GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
+
+    def test_as_many_as_are_allowed_are_answered_in_turn(self) -> None:
+        last = self.REQUEST.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")
+        with limited() as gateway, raw(gateway) as sock:
+            sock.sendall(self.REQUEST * PIPELINED + last)
+            assert ended(sock).count(b"HTTP/1.1 200 ") == PIPELINED + 1
+
+    def test_thousands_at_once_are_not_kept(self) -> None:
+        with limited() as gateway, raw(gateway) as sock:
+            with contextlib.suppress(ConnectionError):
+                sock.sendall(self.REQUEST * 5_000)
+            assert ended(sock).count(b"HTTP/1.1 200 ") < 5_000
+            assert rejected(gateway, "pipelined") == 1
+
+
+CHUNKED = f"POST /ingest HTTP/1.1\r\nhost: 127.0.0.1\r\nx-api-key: {KEY}\r\ntransfer-encoding: chunked\r\n\r\n".encode()
+
+
+class TestBetweenChunks:
+    """What a body without a length has beside its bytes, and who sends it needs no key."""
+
+    @pytest.mark.parametrize("begun", [b"1;", b"0\r\nx-junk: ", b"0\r\nx-"], ids=["extension", "trailer", "its name"])
+    @pytest.mark.parametrize("keyless", [False, True])
+    def test_it_is_cut_at_the_size_of_a_head(self, begun: bytes, keyless: bool) -> None:
+        with limited() as gateway, raw(gateway) as sock:
+            sock.sendall(CHUNKED.replace(b"x-api-key", b"x-nothing") if keyless else CHUNKED)
+            with contextlib.suppress(ConnectionError):
+                sock.sendall(begun)
+                for _ in range(16):
+                    sock.sendall(b"x" * 65_536)
+            heard = ended(sock)
+            eventually(lambda: rejected(gateway, "head_size") == 1, what="the count")
+            # A connection that is cut while it still sends may lose what it was told.
+            assert not heard or b" 401 " in heard or b" 431 " in heard
+
+    def test_trailers_are_no_headers_and_are_not_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        named: list[bytes] = []
+
+        async def reads(_: object, scope: Scope, receive: Receive, send: Send) -> None:
+            while (await receive())["more_body"]:
+                pass
+            named.extend(name for name, _ in scope["headers"])
+            await send_json(send, 200, {})
+
+        monkeypatch.setattr(IngestHandler, "__call__", reads)
+        with limited() as gateway, raw(gateway) as sock:
+            sock.sendall(CHUNKED + b"0\r\n" + b"x-trailer: 1\r\n" * 10_000 + b"\r\n")
+            assert b" 200 " in sock.recv(65_536)
+        assert named == [b"host", b"x-api-key", b"transfer-encoding"]
+
+    def test_many_small_chunks_are_a_body_like_any_other(self) -> None:
+        body = b'{"source_id":"rig-01","points":[]}'.ljust(20_000)
+        chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body)
+        with limited(head_bytes=1_000) as gateway, raw(gateway) as sock:
+            sock.sendall(CHUNKED)
+            for first in range(0, len(chunks), 999):
+                sock.sendall(chunks[first : first + 999])
+            sock.sendall(b"0\r\n\r\n")
+            assert b" 200 " in sock.recv(65_536)
 
 
 class TestFragments:

@@ -51,6 +51,16 @@ class TestSocket:
             client.post("/v1/sources/drone-01/commands", json={"command": "power_off", "params": {"outlet": 1}})
             assert wire.hear()["type"] == "command_run"
 
+    def test_what_is_no_declaration_at_all_is_named_and_the_connection_goes_on(self, gateway: Gateway) -> None:
+        with device(gateway, protocol=1, commands=["x", TYPED]) as wire, http(gateway) as client:
+            assert wire.hear()["code"] == "invalid_command"
+            client.post("/v1/sources/drone-01/commands", json={"command": "power_off", "params": {"outlet": 1}})
+            assert wire.hear()["type"] == "command_run"
+        with device(gateway, protocol=1, acks=True, commands={"name": "power_off"}) as wire:
+            assert wire.hear()["code"] == "invalid_command"
+            wire.telemetry({"metric": "rpm", "value": 1}, seq=1)
+            assert wire.hear() == {"type": "telemetry_ack", "seq": 1}
+
     def test_a_name_that_is_not_declared_travels_as_a_call(self, gateway: Gateway) -> None:
         with device(gateway, protocol=1, commands=[TYPED]) as wire, http(gateway) as client:
             client.post("/v1/sources/drone-01/commands", json={"command": "reboot"})

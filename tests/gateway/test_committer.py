@@ -31,13 +31,14 @@ class Watch:
 
 
 class Bench:
-    """A committer over a moody store; gathering costs no time unless a test says so."""
+    """A committer over a moody store; gathering costs no time unless a test says so, or has it `as_shipped`."""
 
-    def __init__(self, **arguments: Any) -> None:
+    def __init__(self, *, as_shipped: bool = False, **arguments: Any) -> None:
         self.store = MoodyStore()
         self.bus = MemoryBus()
         self.watch = Watch()
-        self.committer = Committer(self.store, self.bus, self.watch, **{"gather_s": 0.0, **arguments})
+        settings = arguments if as_shipped else {"gather_s": 0.0, **arguments}
+        self.committer = Committer(self.store, self.bus, self.watch, **settings)
 
     def enqueue(self, *values: float, batch: BatchName | None = None) -> asyncio.Future[Receipt]:
         return self.committer.enqueue(Submission("acme", "rig-01", columns_of("rig-01", *values), 1, batch))

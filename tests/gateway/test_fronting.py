@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket as plain_socket
-from typing import Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+from urllib.parse import urljoin
 
 import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin
 
+from plexus.gateway import Gateway
 from plexus.gateway.asgi import HttpError, Receive, Scope, Send, send_json
 from plexus.gateway.fronting import Front, Seen, is_local
 from plexus.gateway.gate import Gate
@@ -68,6 +73,24 @@ class TestForwarded:
         for prefix in ("//evil.example", "https://evil.example", "/a b", "/a\r\nx: y"):
             assert front(PROXY).look(scope(x_forwarded_prefix=prefix)).prefix == ""
 
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-prefix",
+            "x-forwarded-server", "x-forwarded-port", "x-forwarded", "x-real-ip", "x-client-ip", "client-ip",
+            "cf-connecting-ip", "true-client-ip", "x-cluster-client-ip", "fastly-client-ip", "x-envoy-external-address",
+            "x-original-forwarded-for", "x-original-host",
+        ],
+    )  # fmt: skip
+    def test_any_sign_of_a_proxy_is_one_and_nobody_is_local_behind_it(self, name: str) -> None:
+        asked = {"client": "127.0.0.1", "host": "127.0.0.1:8080"}
+        assert is_local(front().look(scope(**asked)))
+        assert not is_local(front().look(scope(**asked, **{name: "127.0.0.1"})))
+
+    def test_what_a_program_on_this_machine_says_of_itself_is_no_sign_of_one(self) -> None:
+        own = {"user_agent": "Prometheus/2.54", "accept": "*/*", "x_prometheus_scrape_timeout_seconds": "10"}
+        assert is_local(front().look(scope(client="127.0.0.1", host="localhost:8080", **own)))
+
 
 class TestBasePath:
     @pytest.mark.parametrize(
@@ -95,6 +118,60 @@ class TestBasePath:
             with socket(gateway, "/plexus/ws/device") as wire:
                 wire.say(type="device_auth", api_key=KEY, source_id="rig-01")
                 assert wire.hear()["type"] == "authenticated"
+
+
+class TestBehindAProxy:
+    """What a running gateway makes of what a proxy says, which is believed of this machine here."""
+
+    SAID: ClassVar = {
+        "x-forwarded-proto": "https",
+        "x-forwarded-host": "own.example",
+        "x-forwarded-prefix": "/plexus",
+    }
+
+    @pytest.fixture
+    def proxied(self) -> Iterator[Gateway]:
+        with running(settings=Settings(hosts=("own.example",), proxy=Proxy(trusted=("127.0.0.1",)))) as gateway:
+            yield gateway
+
+    def test_the_document_says_the_prefix_of_whoever_asks(self, proxied: Gateway) -> None:
+        with http(proxied, None) as client:
+            told = [client.get(path, headers=self.SAID).json() for path in ("/openapi.json", "/plexus/openapi.json")]
+            assert [document["servers"] for document in told] == [[{"url": "/plexus"}]] * 2
+            other = client.get("/openapi.json", headers={**self.SAID, "x-forwarded-prefix": "/other"}).json()
+            assert other["servers"] == [{"url": "/other"}]
+            assert client.get("/openapi.json").json()["servers"] == [{"url": "/"}]
+
+    def test_a_redirect_stays_under_the_prefix_and_on_the_outsides_scheme_and_name(self, proxied: Gateway) -> None:
+        with http(proxied) as client:
+            moved = client.get("/plexus/v1/devices?status=online", headers=self.SAID)
+        outside = urljoin("https://own.example/plexus/v1/devices", moved.headers["location"])
+        assert (moved.status_code, outside) == (307, "https://own.example/plexus/v1/sources?status=online")
+
+    def test_the_name_is_that_of_the_outside(self, proxied: Gateway) -> None:
+        with http(proxied) as client:
+            foreign = client.get("/v1/sources", headers={**self.SAID, "x-forwarded-host": "evil.example"})
+            assert foreign.status_code == 421
+            assert client.get("/v1/sources", headers={**self.SAID, "host": "inside:8080"}).status_code == 200
+
+    def test_a_page_of_the_outside_is_of_the_same_origin(self, proxied: Gateway) -> None:
+        page = "https://own.example"
+        with socket(proxied, "/plexus/ws/device", origin=page, additional_headers=self.SAID) as wire:
+            wire.say(type="device_auth", api_key=KEY, source_id="rig-01")
+            assert wire.hear()["type"] == "authenticated"
+        with pytest.raises(InvalidStatus) as refused, socket(proxied, "/ws/device", origin=page):
+            pass
+        assert refused.value.response.status_code == 403
+
+    def test_of_anybody_else_nothing_is_believed(self) -> None:
+        with running(settings=Settings(proxy=Proxy(trusted=("10.0.0.9",)))) as gateway, http(gateway) as client:
+            assert client.get("/openapi.json", headers=self.SAID).json()["servers"] == [{"url": "/"}]
+            assert client.get("/v1/devices", headers=self.SAID).headers["location"] == "/v1/sources"
+            assert client.get("/plexus/v1/sources", headers=self.SAID).status_code == 404
+            foreign = {"origin": "https://own.example", "additional_headers": self.SAID}
+            with pytest.raises(InvalidStatus) as refused, socket(gateway, "/ws/device", **foreign):
+                pass
+            assert refused.value.response.status_code == 403
 
 
 class TestHosts:
@@ -178,6 +255,18 @@ def through(method: str, *origins: str, **headers: str) -> Answered:
     return asyncio.run(run())
 
 
+READ_BY_ANY_PAGE = {"content-length", "content-type"}
+OF_THE_CONNECTION = {"date", "transfer-encoding", "vary", "x-content-type-options"}
+"""For browsers and caches themselves."""
+
+
+def _told() -> set[str]:
+    """The headers of answers in docs/reference/http.md."""
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "http.md").read_text()
+    table = page.split("\n## Headers of answers\n")[1].split("\n## ")[0]
+    return set(re.findall(r"^\| `([a-z-]+)` \|", table, re.MULTILINE))
+
+
 class TestCors:
     def test_by_default_no_answer_says_anything_to_a_page(self) -> None:
         answer = through("GET", origin=PAGE)
@@ -212,6 +301,38 @@ class TestCors:
         with running(settings=Settings(cors=Cors((PAGE,)))) as gateway, http(gateway, None) as client:
             answer = client.get("/v1/sources", headers={"origin": PAGE})
             assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (401, PAGE)
+
+    def test_a_page_may_read_every_header_that_the_reference_tells_of(self) -> None:
+        assert set(through("GET", PAGE, origin=PAGE).headers["access-control-expose-headers"].split(", ")) == _told()
+
+    def test_every_header_of_an_answer_is_told_of_or_one_that_pages_have_anyway(self) -> None:
+        asked = [
+            ("GET", "/v1/sources/rig/metrics/query?last=5m", {}),
+            ("GET", "/v1/export?last=5m", {}),
+            ("GET", "/v1/devices", {}),
+            ("GET", "/ingest", {}),
+            ("PUT", "/v1/sources", {}),
+            ("GET", "/metrics", {}),
+            ("OPTIONS", "/v1/sources", {"origin": PAGE, "access-control-request-method": "GET"}),
+            ("POST", "/ingest", {"x-plexus-ext": "batch=1,clock=1"}),
+        ]
+        with running(settings=Settings(cors=Cors((PAGE,)))) as gateway, http(gateway) as client:
+            body = {"source_id": "rig", "points": [{"metric": "t", "value": 1}]}
+            client.post("/ingest", json=body)
+            answers = [client.request(method, path, headers=more, json=body) for method, path, more in asked]
+        seen = {name for answer in answers for name in answer.headers if not name.startswith("access-control-")}
+        assert seen - _told() <= READ_BY_ANY_PAGE | OF_THE_CONNECTION
+        assert _told() - seen == {"retry-after"}
+
+    @pytest.mark.parametrize("origin", [PAGE, "https://other.example", None])
+    def test_a_cache_is_told_that_origin_decides_also_beside_accept(self, origin: str | None) -> None:
+        asked = {} if origin is None else {"origin": origin}
+        body = {"source_id": "rig", "points": [{"metric": "t", "value": 1}]}
+        with running(settings=Settings(cors=Cors((PAGE,)))) as gateway, http(gateway) as client:
+            client.post("/ingest", json=body)
+            negotiated = client.get("/v1/sources/rig/metrics/query", headers=asked)
+            assert set(negotiated.headers.get_list("vary", split_commas=True)) == {"accept", "Origin"}
+            assert client.get("/v1/sources", headers=asked).headers["vary"] == "Origin"
 
     def test_a_socket_of_a_page_that_is_let_in_is_let_in(self) -> None:
         with running(settings=Settings(cors=Cors((PAGE,)))) as gateway:

@@ -14,8 +14,9 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from plexus.domain.errors import StoreError
-from plexus.gateway import Gateway
+from plexus.gateway import Gateway, admission, decoding
 from plexus.gateway.asgi import ASGIApp, HttpError, Receive, Scope, Send, send_json
+from plexus.gateway.assembly import build_app
 from plexus.gateway.core import Limits
 from plexus.gateway.gate import Gate
 from plexus.gateway.origins import same_origin
@@ -39,6 +40,19 @@ def through(steps: Callable[[Gate], Coroutine[Any, Any, Answered]], rest: ASGIAp
         return await steps(Gate(core_of(**fields), {"/ingest": hello}, lambda _: None, rest))
 
     return asyncio.run(run())
+
+
+METHODS = ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"]
+
+
+async def _whole(method: str, path: str, key: str | None, client: str = "192.0.2.1") -> Answered:
+    """One request with a body to the whole gateway, from this address."""
+    app = build_app(core_of())
+
+    async def from_there(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, "client": (client, 1)}, receive, send)
+
+    return await ask(from_there, method, path, chunks=[b"x"] * 9, headers={"host": "127.0.0.1"}, key=key)
 
 
 class TestKeys:
@@ -77,9 +91,21 @@ class TestKeys:
         assert answer.status == 503
         assert "keys.db" not in answer.json()["error"]
 
-    def test_nothing_of_a_body_is_read_before_the_key_is_known(self) -> None:
-        answer = through(lambda gate: ask(gate, "POST", "/ingest", chunks=[b"x"] * 9, key="plx_unknown"))
-        assert (answer.status, answer.chunks_read) == (401, 0)
+    @pytest.mark.parametrize("key", [None, "plx_unknown"])
+    @pytest.mark.parametrize(
+        "path", ["/ingest", "/api/v1/write", "/api/sources", "/v1/sources", "/nowhere", "/metrics"]
+    )
+    @pytest.mark.parametrize("method", METHODS)
+    def test_nothing_of_a_body_is_read_before_the_key_is_known(self, method: str, path: str, key: str | None) -> None:
+        answer = asyncio.run(_whole(method, path, key))
+        assert (answer.status in (204, 401, 405), answer.chunks_read) == (True, 0)
+
+    @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/openapi.json", "/metrics"])
+    @pytest.mark.parametrize("method", METHODS)
+    def test_nothing_of_a_body_is_read_where_no_key_is_needed(self, method: str, path: str) -> None:
+        answer = asyncio.run(_whole(method, path, None, client="127.0.0.1"))
+        assert answer.status in ((200,) if method in ("GET", "HEAD") else (204, 401, 403, 405))
+        assert answer.chunks_read == 0
 
 
 class TestErrors:
@@ -118,6 +144,38 @@ class TestErrors:
         answer = through(lambda gate: ask(gate, "POST", "/v1/sources", chunks=[]))
         assert answer.status == 0
         assert not caplog.records
+
+
+class TestFailures:
+    """What nobody foresaw, to a real client: a status or a close code, and nothing of the inside."""
+
+    SECRET = "a secret of the inside"
+
+    def broken(self, *_: Any, **__: Any) -> Any:
+        raise RuntimeError(self.SECRET)
+
+    def test_a_socket_whose_handler_fails_is_closed_with_1011(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr(admission, "admit", self.broken)
+        with running() as gateway, socket(gateway, "/ws/device") as wire:
+            wire.say(type="device_auth", api_key=KEY, source_id="rig-01")
+            assert wire.closed() == (1011, "internal error")
+        (record,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
+        assert (record.name, "/ws/device" in record.getMessage()) == ("plexus.gateway", True)
+        assert self.SECRET in caplog.text
+
+    def test_a_request_whose_handler_fails_is_a_500_and_the_connection_goes_on(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr(decoding, "parse_body", self.broken)
+        with running() as gateway, http(gateway) as client:
+            answer = client.post("/ingest", json={"source_id": "rig-01", "points": []})
+            assert client.get("/healthz").status_code == 200
+        assert answer.status_code == 500
+        assert answer.headers["x-request-id"] in answer.json()["error"]
+        assert answer.headers["x-request-id"] in caplog.text
+        assert self.SECRET not in answer.text
 
 
 class TestMethods:

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import threading
+import time
 import tracemalloc
 from typing import Any
 
@@ -156,6 +157,12 @@ class TestBatches:
             assert post(gateway, self.named(1))[0] == 200
         assert stored(gateway) == [1]
 
+    def test_a_name_is_a_name_with_the_header_of_extensions_and_without_it(self, gateway: Gateway) -> None:
+        for offer in ({"x-plexus-ext": "batch=1"}, {}, {"x-plexus-ext": "warp=1"}):
+            status, body = post(gateway, self.named(1), **offer)
+            assert (status, body["batch"]["n"]) == (200, 1)
+        assert stored(gateway) == [1], "a proxy that takes the header away stores nothing twice"
+
     def test_a_gap_is_told_what_is_expected(self, gateway: Gateway) -> None:
         post(gateway, self.named(1))
         status, body = post(gateway, self.named(3))
@@ -166,6 +173,16 @@ class TestBatches:
         status, body = post(gateway, self.named(1, value=2, digest="cd"))
         assert (status, body["type"], body["stream"]) == (409, "batch_fork", STREAM)
         assert stored(gateway) == [1]
+
+    def test_a_batch_of_a_stream_that_was_silent_for_400_days_is_a_fork_that_is_counted(self, gateway: Gateway) -> None:
+        post(gateway, self.named(1))
+        gateway.core.store.maintain(time.time_ns() + 401 * 86_400 * 10**9)
+        for n in (1, 2, 57):
+            status, body = post(gateway, self.named(n, value=n, base=n))
+            assert (status, body["type"], body["stream"]) == (409, "batch_fork", STREAM)
+        assert stored(gateway) == [1]
+        with http(gateway) as client:
+            assert client.get("/v1/sources/rig-01/delivery").json()["forks"] == 3
 
     def test_a_batch_without_a_good_point_is_refused_for_good(self, gateway: Gateway) -> None:
         body = {**self.named(1), "points": [7]}

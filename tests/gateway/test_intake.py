@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from typing import Any
 
+import attrs
 import pytest
 
-from plexus.gateway import Gateway, committer
+from plexus.gateway import Gateway, committer, remotewrite
+from plexus.gateway.asgi import Message, Receive, Scope, Send
+from plexus.gateway.assembly import build_app
 from plexus.gateway.core import Limits
 from plexus.gateway.settings import Settings
+from plexus.ports.store import Submission
 from plexus.protocol import binaryframe, columnar
 from plexus.protocol.block import Block
 from plexus.protocol.frames import UNAVAILABLE
+from plexus.testing.contracts.bus import columns_of
 from tests.gateway.test_bounds import rejected
 from tests.gateway.test_ingest import point, post, stored
-from tests.support.gateway import KEY, MoodyStore, device, http, running, socket
+from tests.gateway.test_remotewrite import packed, series
+from tests.support.gateway import KEY, PATIENCE_S, MoodyStore, ask, core_of, device, http, running, socket
 from tests.support.waiting import eventually
 
 TOO_LONG = [
@@ -132,22 +139,36 @@ class TestASlowStore:
             assert sent.is_set()
             eventually(lambda: store.points() == 200_000, timeout=30.0)
 
-    def test_http_is_not_read_either(self) -> None:
-        store = MoodyStore()
-        with running(store=store) as gateway:
-            gateway.core.committer._queue_points = 1
-            store.open.clear()
-            body = {"source_id": "rig-01", "points": [point(1)]}
-            answers: list[int] = []
-            senders = [threading.Thread(target=lambda: answers.append(post(gateway, body)[0])) for _ in range(6)]
-            for sender in senders:
-                sender.start()
-            eventually(lambda: gateway.core.committer.waiting_points >= 1)
-            assert gateway.core.committer.waiting_points <= 2
-            store.open.set()
-            for sender in senders:
-                sender.join(20)
-            assert answers == [200] * 6
+    @pytest.mark.parametrize(("path", "good"), [("/ingest", 200), ("/api/ingest", 200), ("/api/v1/write", 204)])
+    def test_http_is_not_read_either(self, path: str, good: int) -> None:
+        asyncio.run(self.unread_until_there_is_room(path, good))
+
+    async def unread_until_there_is_room(self, path: str, good: int) -> None:
+        core = core_of()
+        own = committer.Committer(core.store, core.bus, core.monotonic, queue_points=1)
+        core = attrs.evolve(core, committer=own)
+        body = json.dumps({"source_id": "rig-01", "points": [point(1)]}).encode()
+        if path == remotewrite.PATH:
+            body = packed(series({"__name__": "up", "job": "rig-01"}, [(1.0, 1_700_000_000_000)]))
+        read = asyncio.Event()
+
+        async def client(scope: Scope, receive: Receive, send: Send) -> None:
+            async def reading() -> Message:
+                read.set()
+                return await receive()
+
+            await build_app(core)(scope, reading, send)
+
+        # Its committer is not started yet: as long as that, the store is behind.
+        full = core.committer.enqueue(Submission("default", "rig-02", columns_of("rig-02", 1.5), 1))
+        asked = asyncio.ensure_future(ask(client, "POST", path, chunks=[body]))
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert (core.committer.has_room, read.is_set()) == (False, False)
+        core.committer.start()
+        answer = await asyncio.wait_for(asked, PATIENCE_S)
+        assert (answer.status, read.is_set(), (await full).verdict) == (good, True, "store")
+        await core.committer.stop()
 
 
 class TestMeters:

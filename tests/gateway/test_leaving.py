@@ -51,7 +51,9 @@ raise SystemExit(gateway.serve_forever() or 0)
 def test_everything_is_under_way_when_the_signal_comes(tmp_path: Path) -> None:
     command = [sys.executable, "-c", SERVE, str(tmp_path), KEY]
     with (
-        subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ}, text=True) as process,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ}, text=True
+        ) as process,
         contextlib.ExitStack() as stack,
     ):
         assert process.stdout is not None
@@ -93,6 +95,8 @@ def test_everything_is_under_way_when_the_signal_comes(tmp_path: Path) -> None:
         assert time.monotonic() - began < 5.0
         for thread in threads:
             thread.join(PATIENCE_S)
+        assert process.stderr is not None
+        assert process.stderr.read() == "", "a good end is no error"
     with running(data_dir=tmp_path) as gateway:
         assert {1, *acknowledged} <= set(stored(gateway))
 

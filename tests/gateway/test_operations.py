@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
-from pathlib import Path
+import threading
 from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from plexus.adapters.store.embedded import EmbeddedStore, Upkeep
 from plexus.gateway import Gateway
-from plexus.gateway.settings import Proxy, Retention, Sealing, Settings
+from plexus.gateway.settings import Proxy, Settings
 from tests.gateway.test_ingest import point
-from tests.support.gateway import MoodyStore, http, make_key, running
+from tests.support.gateway import PATIENCE_S, MoodyStore, device, http, make_key, reader, running, socket
+from tests.support.waiting import eventually
 
 
 def post(client: Any, *values: float) -> int:
     body = {"source_id": "rig-01", "points": [point(value) for value in values]}
     return int(client.post("/ingest", json=body).status_code)
+
+
+def posted(gateway: Gateway, *values: float) -> None:
+    with http(gateway) as client:
+        assert post(client, *values) == 200
 
 
 def measured(text: str) -> dict[tuple[str, ...], float]:
@@ -28,23 +34,6 @@ def measured(text: str) -> dict[tuple[str, ...], float]:
         for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
-
-
-def test_the_store_seals_and_keeps_as_the_settings_say(tmp_path: Path) -> None:
-    settings = Settings(retention=Retention(7, 1_000_000), sealing=Sealing(500, 1.5))
-    with running(data_dir=tmp_path, settings=settings) as gateway:
-        store = gateway.core.store
-        assert isinstance(store, EmbeddedStore)
-        upkeep = store._inside.upkeep
-        assert (upkeep.retention_days, upkeep.retention_bytes) == (7, 1_000_000)
-        assert (upkeep.stretch_points, upkeep.seal_after_ns) == (500, 1_500_000_000)
-
-
-def test_without_settings_the_store_seals_and_keeps_as_it_would_by_itself(tmp_path: Path) -> None:
-    with running(data_dir=tmp_path) as gateway:
-        store = gateway.core.store
-        assert isinstance(store, EmbeddedStore)
-        assert store._inside.upkeep == Upkeep()
 
 
 class TestReady:
@@ -99,6 +88,55 @@ class TestMeasures:
         assert found["plexus_store_files", "keys"] >= 1
         assert found["plexus_disk_free_bytes",] > 0
         assert found["process_resident_memory_bytes",] > 0
+
+    def test_points_that_wait_for_a_commit_are_counted_until_they_are_in_one(self) -> None:
+        store = MoodyStore()
+        with running(store=store) as gateway, http(gateway, None) as client:
+            store.open.clear()
+            senders = [threading.Thread(target=posted, args=(gateway, *values)) for values in ((1,), (2, 3), (4, 5, 6))]
+            try:
+                senders[0].start()
+                assert store.entered.acquire(timeout=PATIENCE_S)  # the first one is in a commit, which takes long
+                for sender, waiting in ((senders[1], 2), (senders[2], 5)):
+                    sender.start()
+                    eventually(lambda n=waiting: gateway.core.committer.waiting_points == n)  # type: ignore[misc]
+                    assert measured(client.get("/metrics").text)["plexus_queue_points",] == waiting
+            finally:
+                store.open.set()
+                for sender in senders:
+                    sender.join()
+            assert measured(client.get("/metrics").text)["plexus_queue_points",] == 0
+
+    def test_open_sockets_are_counted_by_what_they_are_for(self, gateway: Gateway) -> None:
+        streams = {"metrics": "metrics", "events": "events", "logs": "events", "video": "video"}
+
+        def counted() -> tuple[dict[str, float], float]:
+            with http(gateway, None) as client:
+                found = measured(client.get("/metrics").text)
+            kinds = {name[1]: value for name, value in found.items() if name[0] == "plexus_sockets"}
+            return {kind: count for kind, count in kinds.items() if count}, found["plexus_open_sockets",]
+
+        expected: dict[str, float] = {}
+        with contextlib.ExitStack() as stack:
+            for number in range(2):
+                stack.enter_context(device(gateway, f"rig-0{number}"))
+            expected["device"] = 2
+            assert counted() == (expected, 2)
+            for path, kind in streams.items():
+                stack.enter_context(reader(gateway, f"/v1/sources/rig-00/{path}/stream"))
+                expected[kind] = expected.get(kind, 0) + 1
+                assert counted() == (expected, sum(expected.values()))
+        eventually(lambda: counted() == ({}, 0), what="the end of all sockets")
+
+    def test_a_device_that_is_not_let_in_is_no_open_socket(self, gateway: Gateway) -> None:
+        with socket(gateway, "/ws/device") as wire:
+            wire.say(type="device_auth", api_key="plx_unknown", source_id="rig-00")
+            assert wire.hear()["type"] == "error"
+            wire.closed()
+        with http(gateway, None) as client:
+            found = measured(client.get("/metrics").text)
+        assert found["plexus_open_sockets",] == 0
+        assert found.get(("plexus_sockets", "device"), 0) == 0
 
     def test_no_name_that_a_client_chose_is_in_it(self, gateway: Gateway) -> None:
         with http(gateway) as client:

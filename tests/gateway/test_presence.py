@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from plexus.adapters.bus.memory import MemoryBus
+from plexus.adapters.keyring.memory import MemoryKeyring
+from plexus.adapters.registry.memory import MemoryRegistry
+from plexus.adapters.store.memory import MemoryStore
+from plexus.gateway.assembly import Ports, build_core
 from plexus.gateway.core import Presence, Sockets
+from plexus.gateway.settings import Settings
 
 SECOND = 1_000_000_000
 
@@ -84,6 +90,11 @@ class TestPresence:
         assert not self.presence.online("acme", "rig-01")
         assert self.presence.last_seen_ms("acme", "rig-01") == 1_746_969_659_000
 
+    def test_what_is_remembered_is_told_to_the_millisecond(self) -> None:
+        for seen_ms in range(1_796_009_994_000, 1_796_009_995_000):
+            self.presence.remember({("acme", f"rig-{seen_ms}"): float(seen_ms)})
+            assert self.presence.last_seen_ms("acme", f"rig-{seen_ms}") == seen_ms
+
     def test_when_it_was_last_seen_never_goes_back(self) -> None:
         self.presence.heard("acme", "rig-01")
         self.presence.learn("acme", {"rig-01": 5})
@@ -108,6 +119,37 @@ class TestPresence:
         self.presence.remove("acme", "arm")
         assert not self.presence.online("acme", "arm")
         assert self.presence.last_seen_ms("acme", "arm") is None
+
+    def test_a_stranger_is_one_that_shows_itself_and_of_which_nothing_was_known(self) -> None:
+        self.presence.remember({("acme", "remembered"): 1.0})
+        self.presence.learn("acme", {"learnt": 1})
+        self.presence.heard("acme", "heard")
+        for known in ("remembered", "learnt", "heard"):
+            self.presence.met("acme", known)
+        assert not self.presence.strangers_came.is_set()
+        self.presence.opened("acme", "new")
+        assert self.presence.strangers_came.is_set()
+        assert set(self.presence.take_strangers()) == {("acme", "new")}
+        self.presence.met("acme", "new")
+        assert not self.presence.take_strangers()
+
+    def test_a_stranger_has_its_new_name_when_it_is_renamed_and_is_none_when_it_is_removed(self) -> None:
+        self.presence.met("acme", "rig-01")
+        self.presence.met("acme", "rig-02")
+        self.presence.rename("acme", "rig-01", "arm")
+        self.presence.remove("acme", "rig-02")
+        assert set(self.presence.take_strangers()) == {("acme", "arm")}
+        assert not self.presence.take_changed()
+
+
+def test_how_long_data_counts_is_a_setting_of_the_gateway() -> None:
+    wall, ports = Wall(), Ports(MemoryStore(), MemoryBus(), MemoryKeyring(), MemoryRegistry())
+    presence = build_core(ports, settings=Settings(online_s=5.0), wall_ns=wall).presence
+    presence.heard("acme", "rig-01")
+    wall.now += 5 * SECOND - 1
+    assert presence.online("acme", "rig-01")
+    wall.now += 1
+    assert not presence.online("acme", "rig-01")
 
 
 class Open:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from plexus.adapters.registry.memory import MemoryRegistry
 from plexus.adapters.store.memory import MemoryStore
 from plexus.domain.errors import StoreError
 from plexus.gateway import decoding
@@ -32,9 +33,12 @@ def message(*names: tuple[str, str]) -> Decoded:
 
 
 def quotas(
-    steps: Callable[[Quotas], Coroutine[Any, Any, None]], store: MemoryStore | None = None, **limits: int
+    steps: Callable[[Quotas], Coroutine[Any, Any, None]],
+    store: MemoryStore | None = None,
+    registry: MemoryRegistry | None = None,
+    **limits: int,
 ) -> None:
-    asyncio.run(steps(Quotas(store or MemoryStore(), **{**ROOMY, **limits})))
+    asyncio.run(steps(Quotas(store or MemoryStore(), registry or MemoryRegistry(), **{**ROOMY, **limits})))
 
 
 def kept(decoded: Decoded) -> list[str]:
@@ -89,6 +93,26 @@ class TestNames:
             assert kept(made.narrow("a", message(("r", "m2"), ("r", "m3")))) == ["m2"]
 
         quotas(steps, store, source_metrics=2)
+
+    def test_a_source_without_points_counts_and_one_that_has_both_counts_once(self) -> None:
+        store, registry = MemoryStore(), MemoryRegistry()
+        store.commit([Submission("a", "r", message(("r", "m")).columns, 1)])
+        registry.claim("a", "r", "install")
+        registry.register("a", "s", "{}")
+
+        async def steps(made: Quotas) -> None:
+            await made.learn("a")
+            assert [made.knows("a", name) for name in ("r", "s", "t")] == [True, True, False]
+            assert [made.take("a", name) for name in ("r", "s", "t")] == [None, None, None]
+            assert made.take("a", "u") == "would be one source too many: the organisation has 3"
+            assert kept(made.narrow("a", message(("u", "m"), ("t", "m"), ("s", "m")))) == ["m", "m"]
+            made.remove("a", "s")
+            made.rename("a", "t", "v")
+            assert [made.knows("a", name) for name in "rstv"] == [True, False, False, True]
+            assert made.take("a", "u") is None
+            assert made.take("a", "t") is not None
+
+        quotas(steps, store, registry, org_sources=3)
 
     def test_a_source_that_is_gone_makes_room(self) -> None:
         async def steps(made: Quotas) -> None:

@@ -89,6 +89,7 @@ def test_a_reader_goes_on_right_after_its_cursor(store: Store, *, restarted: boo
         house.commit(4)
         await until(lambda: len(second.values) == 3)
         assert second.values == [2, 3, 4]
+        assert (replays(house, "answered") > 0) == restarted  # else the channel keeps it
         assert second.frames[0]["type"] == "ready"
         assert second.frames[0]["resumed"] is True
         await second.leave()
@@ -219,6 +220,10 @@ def test_a_cursor_of_nothing_is_said_to_be_and_the_stream_begins_now(cursor: str
     check(MemoryStore(), steps)
 
 
+def replays(house: House, outcome: str) -> float:
+    return house.core.meters.registry.get_sample_value("plexus_replays_total", {"outcome": outcome}) or 0.0
+
+
 class Forgetful(MemoryStore):
     """Keeps no order of what was committed before `first`."""
 
@@ -248,6 +253,7 @@ def test_a_cursor_that_is_too_old_is_said_to_be() -> None:
         assert wire.frames[0]["resumed"] is False
         assert "no longer kept" in wire.frames[0]["reason"]
         assert wire.values == [2]
+        assert replays(house, "not_kept") == 1
         await wire.leave()
 
     check(store, steps)
@@ -271,6 +277,7 @@ def test_a_replay_that_cannot_go_on_closes_with_try_again_later() -> None:
         await second.end()
         assert second.closed == 1013
         assert second.values in ([], [1])
+        assert replays(house, "failed") == 1
 
     check(store, steps)
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import shutil
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from websockets.asyncio.client import ClientConnection, connect
 
 from plexus import Plexus, PlexusAPI
 from plexus.domain.errors import ConfigurationError
 from plexus.gateway import Gateway
+from plexus.gateway import running as running_module
 from plexus.gateway.core import Limits
 from plexus.gateway.settings import Settings, Tls
 from tests.gateway.test_ingest import stored
@@ -103,9 +109,9 @@ def test_a_certificate_that_is_none_leaves_the_old_one_and_is_said(
     assert shown(secure) == before
 
 
-def test_a_reload_ends_sockets_with_a_key_that_was_revoked(gateway: Gateway) -> None:
-    key = make_key(gateway, "write")
-    with device(gateway, key=key) as wire:
+def test_a_reload_ends_sockets_with_a_key_that_was_revoked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running_module, "KEYS_WATCHED_S", 3600.0)  # the watch, which would end them too, sleeps
+    with running() as gateway, device(gateway, key=make_key(gateway, "write")) as wire:
         (key_id,) = [info.key_id for info in gateway.core.keyring.list() if info.name == "another"]
         gateway.core.keyring.revoke(key_id)
         gateway.reload()
@@ -127,3 +133,30 @@ def test_a_handshake_that_does_not_come_is_not_waited_for(tls: Tls) -> None:
         socket.create_connection(("127.0.0.1", gateway.port), PATIENCE_S) as raw,
     ):
         assert raw.recv(100) == b""
+
+
+def test_it_ends_within_five_seconds_whoever_is_connected_and_says_goodbye(secure: Gateway) -> None:
+    trusting = ssl.create_default_context(cafile=AUTHORITY)
+
+    def raw() -> socket.socket:
+        return socket.create_connection(("127.0.0.1", secure.port), PATIENCE_S)
+
+    async def greet(path: str, **greeting: Any) -> ClientConnection:
+        link = await connect(secure.ws_url + path, ssl=trusting, proxy=None)
+        await link.send(json.dumps({"api_key": KEY, **greeting}))
+        return link
+
+    async def work() -> None:
+        links = [await greet("/ws/device", type="device_auth", source_id=f"rig-{number:02}") for number in range(20)]
+        links.append(await greet("/v1/sources/rig-00/metrics/stream", type="auth"))
+        await asyncio.to_thread(eventually, lambda: len(secure.core.sockets) == len(links))
+        began = time.monotonic()
+        await asyncio.to_thread(secure.close)
+        assert time.monotonic() - began < 5.0
+        for link in links:
+            await asyncio.wait_for(link.wait_closed(), PATIENCE_S)
+        assert {(link.close_code, link.close_reason) for link in links} == {(1001, "gateway is shutting down")}
+
+    with trusting.wrap_socket(raw(), server_hostname="127.0.0.1") as silent:
+        silent.sendall(b"POST /ingest HTTP/1.1\r\n")  # which never goes on, and does not answer the end of TLS
+        asyncio.run(asyncio.wait_for(work(), 4 * PATIENCE_S))

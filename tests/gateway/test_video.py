@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import attrs
 import pytest
 
 from plexus.adapters.store.memory import MemoryStore
@@ -28,6 +29,16 @@ JPEG = b"\xff\xd8 a picture \xff\xd9"
 
 def packed(jpeg: bytes = JPEG, camera_id: str = "front", source_id: str = "rig-01", size: int = 640) -> bytes:
     return video.pack(VideoFrame(source_id, camera_id, jpeg, size, size, 1_746_969_660_000))
+
+
+def relayed_as(size: int) -> bytes:
+    """A frame that viewers get in so many bytes. Base64 grows by four; digits of the width make up for the rest."""
+    for width in (1, 10, 100, 1_000):
+        bare = VideoFrame("rig-01", "front", b"", width, 1, 1_746_969_660_000)
+        missing = size - video.relay_binary(video.pack(bare), "rig-01").size
+        if missing % 4 == 0:
+            return video.pack(attrs.evolve(bare, jpeg=b"x" * (missing // 4 * 3)))
+    raise AssertionError("one of four widths fits")
 
 
 @contextmanager
@@ -150,6 +161,16 @@ class TestFrames:
             assert len(wire.hear()["frame"]) == 1_000_000
             camera.telemetry(point(1), seq=1)
             assert camera.hear() == {"type": "telemetry_ack", "seq": 1}
+        assert metered(gateway, "plexus_rejects_total", reason="video_too_large") == 1
+
+    def test_the_limit_of_a_frame_is_exact(self, gateway: Gateway) -> None:
+        limit = 1_048_576
+        assert gateway.core.limits.video_frame_bytes == limit
+        with device(gateway, "rig-01") as camera, viewer(gateway) as wire:
+            wire.hear()
+            for size in (limit + 1, limit, limit - 1):
+                camera.connection.send(relayed_as(size))
+            assert [len(wire.connection.recv(timeout=10)) for _ in range(2)] == [limit, limit - 1]
         assert metered(gateway, "plexus_rejects_total", reason="video_too_large") == 1
 
     @pytest.mark.parametrize(

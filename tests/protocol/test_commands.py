@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -11,11 +12,15 @@ from hypothesis import strategies as st
 
 from plexus.device.commands import CommandDesk, DeskHooks
 from plexus.domain.command import CommandCall, CommandOutcome
+from plexus.domain.declaration import read_declaration
+from plexus.domain.errors import CommandDeclarationError
 from plexus.protocol import frames
 from plexus.protocol.commandruns import FINAL
 from plexus.protocol.device import DeviceSession
+from plexus.protocol.gateway import GatewaySession, State
 from plexus.protocol.gatewayevents import CommandAnswered
 from plexus.protocol.messages import CommandArrived, Notice
+from tests.protocol.strategies import json_values
 from tests.support.pair import ConnectionPair, hello
 
 INTEGER = {"ml": {"type": "integer", "minimum": 1}}
@@ -192,6 +197,66 @@ def test_a_bad_declaration_is_named_and_the_good_ones_stand() -> None:
     assert [frame["type"] for frame in pair.said_by_gateway[:2]] == ["authenticated", "error"]
     assert [frame["code"] for frame in pair.answers("error")] == ["invalid_command"]
     assert list(pair.gateway.declared) == ["good"]
+
+
+def greeted(commands: object, protocol: int = 1) -> GatewaySession:
+    """The gateway's end after a greeting with these `commands`, whatever they are."""
+    session = GatewaySession(0.0)
+    auth = {"type": "device_auth", "api_key": "k", "source_id": "drone-01", "protocol": protocol, "commands": commands}
+    session.receive(json.dumps(auth), 0.0, 0)
+    session.accept("drone-01", 1e12)
+    return session
+
+
+def is_fault(entry: object) -> bool:
+    """Whether an entry of `commands` is no declaration."""
+    try:
+        read_declaration(entry if isinstance(entry, dict) else {})
+    except CommandDeclarationError:
+        return True
+    return False
+
+
+good_commands = st.builds(lambda name: {"name": name}, st.from_regex(r"[a-z][a-z0-9_]{0,9}", fullmatch=True))
+
+
+@given(st.lists(good_commands | json_values | st.builds(lambda value: {"name": value}, json_values), max_size=12))
+def test_whatever_stands_in_commands_the_good_ones_are_taken_and_each_other_is_named(entries: list[Any]) -> None:
+    session = greeted(entries)
+    assert session.state is State.READY
+    assert session.close is None
+    first, *others = [json.loads(message) for message in session.take_messages()]
+    assert first["type"] == "authenticated"
+    assert [other["code"] for other in others] == ["invalid_command"] * sum(map(is_fault, entries))
+    assert set(session.declared) == {entry["name"] for entry in entries if not is_fault(entry)}
+
+
+@given(json_values.filter(lambda value: value is not None and not isinstance(value, list)))
+def test_commands_that_are_no_array_are_named_once_and_the_connection_goes_on(commands: object) -> None:
+    session = greeted(commands)
+    assert session.state is State.READY
+    faults = [json.loads(message) for message in session.take_messages()][1:]
+    assert [(fault["code"], fault["detail"]) for fault in faults] == [
+        ("invalid_command", "commands must be an array of objects")
+    ]
+
+
+def test_an_entry_that_is_no_object_is_named_by_its_place() -> None:
+    session = greeted([{"name": "good"}, "x", {"name": "Bad"}, 7])
+    details = [json.loads(message)["detail"] for message in session.take_messages()[1:]]
+    assert details[:2] == ["commands[1] must be an object", "commands[3] must be an object"]
+    assert "'Bad'" in details[2]
+
+
+def test_entries_that_are_no_objects_are_named_up_to_a_bound() -> None:
+    assert len(greeted([0] * 10_000).take_messages()) == 1 + 256
+
+
+@pytest.mark.parametrize("commands", ["x", ["x"], {"name": "x"}])
+def test_without_the_protocol_nothing_is_judged_by_what_stands_in_commands(commands: object) -> None:
+    session = greeted(commands, protocol=0)
+    assert session.state is State.READY
+    assert [json.loads(message)["type"] for message in session.take_messages()] == ["authenticated"]
 
 
 def test_more_commands_than_a_gateway_takes_are_refused_by_number() -> None:

@@ -5,8 +5,18 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plexus.protocol.batch import BatchName
-from plexus.protocol.ledger import DIGESTS_KEPT, PRINT_BYTES, Draft, StreamState, Verdict, print_of
+from plexus.protocol.batch import MAX_N, BatchName
+from plexus.protocol.ledger import (
+    DIGESTS_KEPT,
+    PRINT_BYTES,
+    SILENT_NS,
+    UNSET_CLOCK_NS,
+    Draft,
+    StreamState,
+    Verdict,
+    is_silent,
+    print_of,
+)
 
 STREAM = "0" * 32
 
@@ -17,7 +27,7 @@ def name(n: int, base: int = 1, digest: str | None = None) -> BatchName:
 
 def judged(state: StreamState, *names: BatchName) -> list[Verdict]:
     draft = Draft(state)
-    verdicts = [draft.judge(one) for one in names]
+    verdicts: list[Verdict] = [draft.judge(one) for one in names]
     draft.settle()
     return verdicts
 
@@ -116,9 +126,42 @@ def test_a_draft_that_refused_everything_has_not_moved() -> None:
 
 
 def test_the_first_commit_fixes_the_source() -> None:
-    draft = Draft(StreamState("rig-01"))
-    draft.judge(name(1))
-    assert draft.settle().source_id == "rig-01"
+    first = Draft(StreamState("rig-01"))
+    assert first.judge(name(1), "rig-01") == "store"
+    state = first.settle()
+    assert Draft(state).judge(name(2), "rig-02") == "fork"
+    assert Draft(state).judge(name(2), "rig-01") == "store"
+
+
+def test_every_batch_of_a_stream_that_was_let_go_of_is_a_fork_and_nothing_moves() -> None:
+    state = StreamState("rig-01")
+    judged(state, name(1), name(2))
+    assert not state.was_let_go
+    state.let_go()
+    assert state.was_let_go
+    names = [name(n, base, digest) for n in (1, 2, 3, 57, MAX_N) for base in (1, n) for digest in (None, "ee")]
+    for source_id in ("rig-01", "rig-02", None):
+        draft = Draft(state)
+        assert {draft.judge(one, source_id) for one in names} == {"fork"}
+        assert not draft.moved
+    assert state.source_id == "rig-01"
+    assert not state.prints
+
+
+def test_a_stream_is_silent_when_it_was_heard_of_by_a_clock_that_was_set_and_too_long_ago() -> None:
+    now = UNSET_CLOCK_NS + 2 * SILENT_NS
+    heard = {
+        now - SILENT_NS - 1: True,
+        now - SILENT_NS: False,
+        UNSET_CLOCK_NS + 1: True,
+        UNSET_CLOCK_NS: False,
+        0: False,
+    }
+    assert {seen_ns: is_silent(seen_ns, now - SILENT_NS) for seen_ns in heard} == heard
+
+
+def test_a_stream_is_silent_after_400_days() -> None:
+    assert SILENT_NS == 400 * 24 * 3_600 * 1_000_000_000
 
 
 @st.composite
@@ -145,3 +188,13 @@ def test_groups_change_nothing_of_what_is_answered(groups: list[list[BatchName]]
                 expected.append("store")
         assert judged(state, *group) == expected
         assert state.watermark == watermark
+
+
+def test_a_stream_knows_repeats_of_another_source_and_takes_nothing_else_from_it() -> None:
+    state = StreamState("rig-01")
+    judged(state, name(1), name(2))
+    draft = Draft(state)
+    others = [name(1), name(2, digest="ee"), name(3), name(9, base=9), name(2, base=2)]
+    assert [draft.judge(one, "rig-02") for one in others] == ["duplicate", "fork", "fork", "fork", "duplicate"]
+    assert not draft.moved
+    assert draft.judge(name(3), "rig-01") == "store"

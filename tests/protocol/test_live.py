@@ -22,6 +22,11 @@ values = st.booleans() | int64 | finite | text | st.lists(int64, max_size=3) | j
 times_ns = st.integers(0, 4_000_000_000_000_000_000)
 
 
+def test_a_reader_has_ten_seconds_to_authenticate() -> None:
+    """Section 7 of the protocol page; `tests/gateway/test_streams.py` shows that the streams go by this number."""
+    assert live.AUTH_TIMEOUT_S == 10.0
+
+
 @given(names, names, values, times_ns, st.integers(0, 3))
 def test_a_point_is_read_as_it_was_written(source: str, metric: str, value: Any, t_ns: int, alert: int) -> None:
     frame = live.parse(live.points_message([live.point_object(source, metric, value, t_ns, alert)]))

@@ -24,3 +24,11 @@ def target(served: Target) -> Iterator[Target]:
     """The same for one test; what it opened is closed."""
     yield served
     served.hang_up()
+
+
+@pytest.fixture(scope="module")
+def control(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    """Another gateway process, which nobody bothers: what is measured at the first is compared with it."""
+    control = Target(tmp_path_factory.mktemp("control")).start()
+    yield control
+    control.kill()

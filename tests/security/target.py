@@ -5,18 +5,21 @@ from __future__ import annotations
 import base64
 import json
 import os
+import select
 import socket
 import struct
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
 
 from tests.support import plain
 from tests.support.served import Served
+from tests.support.waiting import eventually
 
 MIB = 1024 * 1024
 _MASK = bytes(4)
@@ -25,8 +28,8 @@ _MASK = bytes(4)
 class Target(Served):
     """`plexus serve` with what the tests of this folder need."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
+    def __init__(self, folder: Path, *settings: str) -> None:
+        super().__init__(folder, *settings)
         self._opened: list[RawSocket] = []
 
     def start(self, *wrapper: str) -> Target:
@@ -50,9 +53,14 @@ class Target(Served):
         """Fills the list with how many MiB its memory peaked above what it was before."""
         found: list[float] = []
         Path(f"/proc/{self.pid}/clear_refs").write_text("5")  # the peak begins anew
-        before = self._memory("VmRSS")
+        before = self.memory
         yield found
         found.append(self._memory("VmHWM") - before)
+
+    @property
+    def memory(self) -> float:
+        """MiB that it holds now."""
+        return self._memory("VmRSS")
 
     def _memory(self, field: str) -> float:
         lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
@@ -86,6 +94,19 @@ class Target(Served):
         assert raw.frame()["type"] == "authenticated"
         return raw
 
+    def reader(self, source_id: str = "rig-01") -> RawSocket:
+        """An authenticated reader of the source's metrics, which has been told something already."""
+        raw = self.socket(f"/v1/sources/{source_id}/metrics/stream")
+        raw.send(json.dumps({"type": "auth", "api_key": self.key}).encode())
+
+        def heard() -> bool:
+            # Who is let in hears of what comes from then on, and is not told that it is let in.
+            self.post("/ingest", {"source_id": source_id, "points": [{"metric": "a.b", "value": 1}]})
+            return raw.hears(0.1)
+
+        eventually(heard, 30.0, "the reader to hear of a point")
+        return raw
+
 
 class RawSocket:
     """A connection whose every byte the test decides about."""
@@ -96,22 +117,20 @@ class RawSocket:
 
     def upgrade(self, path: str, headers: Mapping[str, str]) -> tuple[int, dict[str, str]]:
         """Ask for a WebSocket; the status and the headers of the answer."""
-        own = {
-            "host": f"127.0.0.1:{self.sock.getpeername()[1]}",
-            "upgrade": "websocket",
-            "connection": "upgrade",
-            "sec-websocket-version": "13",
-            "sec-websocket-key": base64.b64encode(os.urandom(16)).decode(),
-            **headers,
-        }
-        lines = "".join(f"{name}: {value}\r\n" for name, value in own.items())
-        self.sock.sendall(f"GET {path} HTTP/1.1\r\n{lines}\r\n".encode())
+        self.sock.sendall(handshake(path, self.sock.getpeername()[1], headers))
+        return self.head()
+
+    def status(self) -> int:
+        """The status of the next answer; its body is left to be read."""
+        return self.head()[0]
+
+    def head(self) -> tuple[int, dict[str, str]]:
+        """Status and headers of the next answer, headers in lower case."""
         while b"\r\n\r\n" not in self._read:
             self._fill()
         head, self._read = self._read.split(b"\r\n\r\n", 1)
         first, *rest = head.decode("latin-1").split("\r\n")
-        told = dict(line.lower().split(": ", 1) for line in rest)
-        return int(first.split()[1]), told
+        return int(first.split()[1]), dict(line.lower().split(": ", 1) for line in rest)
 
     def send(self, payload: bytes, *, opcode: int = 1, final: bool = True, bits: int = 0) -> None:
         """One frame."""
@@ -136,6 +155,10 @@ class RawSocket:
             payload = self._take(length)
             if head[0] & 15 != 9:
                 return head[0] & 15, payload
+
+    def hears(self, timeout_s: float) -> bool:
+        """Whether anything is there to be read, or comes in time."""
+        return bool(self._read or select.select([self.sock], [], [], timeout_s)[0])
 
     def close_code(self) -> int:
         """The code that it is closed with, past whatever comes before it; 0 when it is cut."""
@@ -174,6 +197,20 @@ class RawSocket:
         if not more:
             raise ConnectionError("the gateway hung up")
         self._read += more
+
+
+def handshake(path: str, port: int, headers: Mapping[str, str] = MappingProxyType({})) -> bytes:
+    """The request for a WebSocket."""
+    own = {
+        "host": f"127.0.0.1:{port}",
+        "upgrade": "websocket",
+        "connection": "upgrade",
+        "sec-websocket-version": "13",
+        "sec-websocket-key": base64.b64encode(os.urandom(16)).decode(),
+        **headers,
+    }
+    lines = "".join(f"{name}: {value}\r\n" for name, value in own.items())
+    return f"GET {path} HTTP/1.1\r\n{lines}\r\n".encode()
 
 
 def frame(payload: bytes, *, opcode: int = 1, final: bool = True, bits: int = 0) -> bytes:

@@ -1,4 +1,5 @@
-"""The mixed load: devices of ours, bare HTTP and WebSocket devices, readers, viewers, runs and commands, in threads.
+"""The mixed load: devices of ours, bare HTTP and WebSocket devices, readers, exports, removals, runs and commands, in
+threads.
 
 Each worker does one round of its work, waits a moment on the common end, and goes on until that comes; what it sent is
 counted so that it can be compared with what is stored.
@@ -43,8 +44,10 @@ class Load:
             lambda: self._posts("posts-0"),
             self._questions,
             self._runs,
+            self._files,
+            self._removals,
         ]
-        readers: list[Callable[[], None]] = [lambda: self._live("ours-0"), lambda: self._live("socket-0")]
+        readers: list[Callable[[], None]] = [lambda: self._live("ours-0"), lambda: self._live("socket-0"), self._events]
         self._readers = [threading.Thread(target=self._guarded, args=(work,), daemon=True) for work in readers]
         self._others = [threading.Thread(target=self._guarded, args=(work,), daemon=True) for work in others]
 
@@ -152,6 +155,40 @@ class Load:
                         self.read += 1
                         if self._read_enough.is_set() or self.read % 50_000 == 0:
                             break
+
+    def _events(self) -> None:
+        with PlexusAPI(api_key=self._served.key, base_url=self._served.url) as api:
+            while not self._read_enough.is_set():
+                with api.events.stream("ours-0") as stream:
+                    for _event in stream:
+                        self.read += 1
+                        if self._read_enough.is_set():
+                            break
+
+    def _files(self) -> None:
+        """An export and an Arrow table of the last seconds, as somebody with a notebook asks for them."""
+        query = "/v1/sources/ours-0/metrics/query?metrics=soak.value&last=1m&interval=raw"
+        with plain.client(base_url=self._served.url, headers={"x-api-key": self._served.key}, timeout=60) as client:
+            while self._going():
+                if client.get("/v1/sources/ours-0").status_code == 404:
+                    continue  # it has not come yet
+                client.get("/v1/export?sources=ours-0&last=1m&format=csv").raise_for_status()
+                client.get(query, headers={"accept": "application/vnd.apache.arrow.stream"}).raise_for_status()
+                self._ended.wait(1.0)
+
+    def _removals(self) -> None:
+        """A sensor that was wrong: its points are sent, and removed."""
+        path, wrong = "/v1/sources/wrong-0/data", {"metrics": "soak.wrong"}
+        with plain.client(base_url=self._served.url, headers={"x-api-key": self._served.key}, timeout=60) as client:
+            good = {"metric": "soak.value", "value": 1, "source_id": "wrong-0"}
+            client.post("/ingest", json={"points": [good]}).raise_for_status()
+            self._owe("wrong-0", 1)
+            while self._going():
+                points = [{"metric": "soak.wrong", "value": index, "source_id": "wrong-0"} for index in range(20)]
+                client.post("/ingest", json={"points": points}).raise_for_status()
+                removed = client.delete(path, params={**wrong, "confirm": 20}).raise_for_status().json()
+                assert removed == {"points": 20, "dry_run": False}
+                self._ended.wait(1.0)
 
     def _runs(self) -> None:
         with plain.client(base_url=self._served.url, headers={"x-api-key": self._served.key}, timeout=30) as client:

@@ -12,6 +12,7 @@ import attrs
 import psutil
 import pytest
 
+from plexus.adapters.store.embedded.files.reading import MAX_FILES
 from tests.soak.load import Load
 from tests.support.served import Served
 from tests.support.waiting import eventually
@@ -78,15 +79,20 @@ def _per_point(samples: list[Sample]) -> float:
 
 
 def _sample(process: psutil.Process, load: Load, data: Path) -> Sample:
+    # Beside those that are kept open, each question may be at one that was let go of meanwhile.
+    assert _history(process) <= MAX_FILES + 16
     disk = sum(_size(path) for path in data.rglob("*") if path.is_file())
     return Sample(max(1, load.total), process.memory_info().rss, _descriptors(process), disk)
 
 
 def _descriptors(process: psutil.Process) -> int:
-    """What is open but for files of the history: it keeps those open that questions met, until they are merged."""
-    history = sum(str(file.path).endswith(".parquet") for file in process.open_files())
+    """What is open but for files of the history: of those it keeps MAX_FILES open at most, which `_sample` looks at."""
     opened = int(process.num_fds())
-    return opened - history
+    return opened - _history(process)
+
+
+def _history(process: psutil.Process) -> int:
+    return sum(str(file.path).endswith(".parquet") for file in process.open_files())
 
 
 def _size(path: Path) -> int:

@@ -57,6 +57,23 @@ def after_a_cut(record: Sequence[Entry | str], at: int, cut: random.Random) -> d
     }
 
 
+def with_names(record: Sequence[Entry | str]) -> list[Entry | str]:
+    """The record with what SQLite does out of its layer's sight: a new log's first flush is one of its directory, too.
+
+    For whoever leaves a database's names to SQLite: without it a journal that was deleted may come back for ever.
+    """
+    found: list[Entry | str] = []
+    new: set[str] = set()
+    for entry in record:
+        found.append(entry)
+        if isinstance(entry, Entry) and entry.action == "create" and entry.path.endswith(("-wal", "-journal")):
+            new.add(entry.path)
+        elif isinstance(entry, Entry) and entry.action == "sync" and entry.path in new:
+            new.remove(entry.path)
+            found.append(Entry("sync_directory", str(Path(entry.path).parent)))
+    return found
+
+
 def _left(file: _File, cut: random.Random) -> bytearray:
     content = bytearray(file.content)
     way, sector = cut.choice(("none", "all", "prefix", "subset", "torn")), cut.choice(SECTORS)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import attrs
 
-from plexus.adapters.registry.naming import suffixed, taken_error
+from plexus.adapters.registry.naming import name_for, taken_error
 from plexus.domain.errors import StoreError
 from plexus.domain.metricinfo import MetricInfo
 from plexus.domain.run import Run, RunStatus
@@ -24,6 +24,15 @@ class _Organisation:
     metadata: dict[str, str] = attrs.field(factory=dict)
     runs: dict[str, Run] = attrs.field(factory=dict)
     metrics: dict[str, dict[str, MetricInfo]] = attrs.field(factory=dict)
+
+    def foreseen(self, declared: str, install_id: str) -> str:
+        """The name that an install has or would get."""
+        return self.claims.get((declared, install_id)) or name_for(declared, install_id, self.holders)
+
+    def hold(self, name: str, declared: str, install_id: str) -> None:
+        """The install has this name for what it declared."""
+        self.holders[name] = install_id
+        self.claims[declared, install_id] = name
 
 
 class MemoryRegistry:
@@ -41,13 +50,24 @@ class MemoryRegistry:
             if not install_id:
                 known.holders.setdefault(declared, "")
                 return declared
-            name = known.claims.get((declared, install_id))
-            if name is None:
-                free = known.holders.get(declared, "") in ("", install_id)
-                name = declared if free else suffixed(declared, known.holders)
-                known.holders[name] = install_id
-                known.claims[declared, install_id] = name
+            name = known.foreseen(declared, install_id)
+            if (declared, install_id) not in known.claims:
+                known.hold(name, declared, install_id)
             return name
+
+    def foreseen(self, org: str, declared: str, install_id: str) -> str:
+        """The name that `claim` would answer now."""
+        with self._lock:
+            return self._of(org).foreseen(declared, install_id) if install_id else declared
+
+    def prove(self, org: str, source_id: str, install_id: str) -> None:
+        """An install has shown that the name is its own."""
+        with self._lock:
+            known = self._of(org)
+            if not install_id:
+                known.holders.setdefault(source_id, "")
+            elif known.claims.get((source_id, install_id)) != source_id:
+                known.hold(source_id, source_id, install_id)
 
     def register(self, org: str, source_id: str, metadata: str) -> bool:
         """Register a source by name; False if it is registered already."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 
 from plexus.domain.errors import ConfigurationError
 from plexus.domain.names import MAX_SOURCE_ID_BYTES
@@ -10,6 +10,11 @@ from plexus.ports.registry import Move
 
 DEVICE_LIMIT = 63
 """The longest name that an SDK lets a device declare: what it was given has to pass that check at its next start."""
+
+
+def name_for(declared: str, install_id: str, holders: Mapping[str, str]) -> str:
+    """The name for an install that has none for `declared`; `holders` has the install of every known name, or ""."""
+    return declared if holders.get(declared, "") in ("", install_id) else suffixed(declared, holders)
 
 
 def suffixed(declared: str, known: Container[str]) -> str:

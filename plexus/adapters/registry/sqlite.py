@@ -9,13 +9,13 @@ being renamed or deleted. A device that comes back is answered without a write.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
 
-from plexus.adapters.registry.naming import suffixed, taken_error
+from plexus.adapters.registry.naming import name_for, taken_error
 from plexus.adapters.sqlitefile import SqliteFile
 from plexus.domain.metricinfo import MetricInfo
 from plexus.domain.run import Criterion, Run, RunStatus
@@ -73,6 +73,8 @@ CREATE TABLE moves (
 """
 _RENAMED = ("names", "claims", "runs", "metrics")
 _KNOWN = "SELECT 1 FROM names WHERE org = ? AND source_id = ?"
+_HOLDER = "SELECT source_id, install_id FROM names WHERE org = ? AND source_id = ?"
+_HOLDERS = "SELECT source_id, install_id FROM names WHERE org = ?"
 _CLAIM = "SELECT source_id FROM claims WHERE org = ? AND declared = ? AND install_id = ?"
 _NAME = "INSERT INTO names (org, source_id, install_id, metadata) VALUES (?, ?, ?, ?) ON CONFLICT (org, source_id) "
 _RUN = "SELECT run_id, name, source_id, status, started_ms, ended_ms, tags, metadata, pass_criteria FROM runs "
@@ -87,14 +89,26 @@ class SqliteRegistry:
     def claim(self, org: str, declared: str, install_id: str) -> str:
         """The name that a device has."""
         if not install_id:
-            if not self._file.read(_KNOWN, (org, declared)):
-                with self._file.transaction() as connection:
-                    connection.execute(_NAME + "DO NOTHING", (org, declared, "", None))
+            self._know(org, declared)
             return declared
-        if given := self._file.read(_CLAIM, (org, declared, install_id)):
-            return str(given[0][0])
+        given = self.given(org, declared, install_id)
+        if given is not None:
+            return given
         with self._file.transaction() as connection:
             return _claim(connection, org, declared, install_id)
+
+    def foreseen(self, org: str, declared: str, install_id: str) -> str:
+        """The name that `claim` would answer now."""
+        given = self.given(org, declared, install_id) if install_id else declared
+        return given or _name_for(self._file.read, org, declared, install_id)
+
+    def prove(self, org: str, source_id: str, install_id: str) -> None:
+        """An install has shown that the name is its own."""
+        if not install_id:
+            self._know(org, source_id)
+        elif self.given(org, source_id, install_id) != source_id:
+            with self._file.transaction() as connection:
+                _hold(connection, org, source_id, source_id, install_id)
 
     def register(self, org: str, source_id: str, metadata: str) -> bool:
         """Register a source by name; False if it is registered already."""
@@ -195,22 +209,41 @@ class SqliteRegistry:
         """Let go of the file."""
         self._file.close()
 
+    def _know(self, org: str, source_id: str) -> None:
+        if not self._file.read(_KNOWN, (org, source_id)):
+            with self._file.transaction() as connection:
+                connection.execute(_NAME + "DO NOTHING", (org, source_id, "", None))
+
 
 def _claim(connection: sqlite3.Connection, org: str, declared: str, install_id: str) -> str:
     given = connection.execute(_CLAIM, (org, declared, install_id)).fetchone()
     if given is not None:
         # Another thread of the gateway was first with the same device.
         return str(given[0])
-    rows = connection.execute("SELECT source_id, install_id FROM names WHERE org = ?", (org,)).fetchall()
-    holders = dict(rows)
-    free = holders.get(declared, "") in ("", install_id)
-    name = declared if free else suffixed(declared, holders)
+
+    def read(sql: str, parameters: Sequence[Any]) -> list[Any]:
+        return connection.execute(sql, parameters).fetchall()
+
+    name = _name_for(read, org, declared, install_id)
+    _hold(connection, org, name, declared, install_id)
+    return name
+
+
+def _name_for(read: Callable[[str, Sequence[Any]], Sequence[Any]], org: str, declared: str, install_id: str) -> str:
+    name = name_for(declared, install_id, dict(read(_HOLDER, (org, declared))))
+    if name == declared:
+        return name
+    # Only a name that somebody else holds needs all that there are: a fleet that is new comes by thousands.
+    return name_for(declared, install_id, dict(read(_HOLDERS, (org,))))
+
+
+def _hold(connection: sqlite3.Connection, org: str, name: str, declared: str, install_id: str) -> None:
+    """The install has this name for what it declared."""
     connection.execute(
         _NAME + "DO UPDATE SET install_id = excluded.install_id",
         (org, name, install_id, None),
     )
-    connection.execute("INSERT INTO claims VALUES (?, ?, ?, ?)", (org, declared, install_id, name))
-    return name
+    connection.execute("INSERT OR REPLACE INTO claims VALUES (?, ?, ?, ?)", (org, declared, install_id, name))
 
 
 def _run(row: Sequence[Any]) -> Run:

@@ -5,6 +5,7 @@ Rows are kept in the order of commit, a list an organisation, and every question
 
 from __future__ import annotations
 
+import logging
 import secrets
 import threading
 from collections import defaultdict
@@ -35,7 +36,9 @@ from plexus.domain.series import BucketSeries, Series
 from plexus.domain.values import Value
 from plexus.ports.store import Head, Question, RawSeries, Receipt, Replayed, Selection, StreamInfo, Submission, Window
 from plexus.protocol.columns import Columns
-from plexus.protocol.ledger import Draft, StreamState
+from plexus.protocol.ledger import SILENT_NS, Draft, StreamState, is_silent, refusal_of_silent
+
+_log = logging.getLogger(__name__)
 
 _NS_PER_MS = 1_000_000
 
@@ -217,7 +220,7 @@ class MemoryStore:
             found = [
                 StreamInfo(stream, state.watermark, self._heard[own, stream])
                 for (own, stream), state in self._streams.items()
-                if own == org and state.source_id == source_id
+                if own == org and state.source_id == source_id and not state.was_let_go
             ]
         return sorted(found, key=lambda info: (-info.seen_ns, info.stream))
 
@@ -258,10 +261,13 @@ class MemoryStore:
                 if name == org and state.source_id == source_id:
                     state.source_id = new
 
-    def maintain(self, now_ns: int) -> bool:  # noqa: ARG002 - the port's
-        """There is nothing to do about it."""
+    def maintain(self, now_ns: int) -> bool:
+        """Let go of streams that are silent for long; there is nothing else to do."""
         with self._lock:
             self._check_open()
+            for key, state in self._streams.items():
+                if is_silent(self._heard[key], now_ns - SILENT_NS):
+                    state.let_go()
         return False
 
     def snapshot(self, folder: Path) -> None:
@@ -278,7 +284,9 @@ class MemoryStore:
         key = (submission.org, submission.batch.stream)
         if key not in drafts:
             drafts[key] = Draft(self._streams.get(key) or StreamState(submission.source_id))
-        verdict = drafts[key].judge(submission.batch)
+        verdict = drafts[key].judge(submission.batch, submission.source_id)
+        if drafts[key].state.was_let_go:
+            _log.warning("%s", refusal_of_silent(submission.org, submission.source_id, submission.batch))
         stored = len(submission.columns) if verdict == "store" else 0
         return Receipt(verdict, stored, drafts[key].watermark, len(self._groups) + 1)
 

@@ -13,11 +13,12 @@ from litestar.enums import MediaType
 from litestar.handlers import BaseRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.openapi.spec import Components, SecurityScheme, Server
+from litestar.openapi.spec import Components, SecurityScheme
 
 from plexus._version import __version__
 from plexus.gateway.asgi import ASGIApp, HttpError, Receive, Scope, Send
 from plexus.gateway.core import Core
+from plexus.gateway.fronting import Seen
 from plexus.gateway.rest import (
     admin,
     arrow,
@@ -95,7 +96,7 @@ def build_rest(core: Core) -> ASGIApp:
 
     It expects whoever stands in front of it to have put the request's KeyInfo into `scope["state"]["key"]`.
     """
-    app = _application(core.settings.proxy.base_path, core.limits.rest_body_bytes)
+    app = _application(core.limits.rest_body_bytes)
     own = Own(core, build_desk(core))
 
     async def rest(scope: Scope, receive: Receive, send: Send) -> None:
@@ -106,7 +107,7 @@ def build_rest(core: Core) -> ASGIApp:
 
 
 @lru_cache(maxsize=8)
-def _application(base_path: str, max_body_bytes: int) -> ASGIApp:
+def _application(max_body_bytes: int) -> ASGIApp:
     """Routes, guard and document, which know no gateway; to put them together takes longer than to start one."""
     return Litestar(  # type: ignore[return-value]  # its scope is a union of TypedDicts, ours the mapping they are
         route_handlers=list(ROUTES),
@@ -118,7 +119,7 @@ def _application(base_path: str, max_body_bytes: int) -> ASGIApp:
         },
         guards=[_guard],
         exception_handlers=faults.HANDLERS,
-        openapi_config=_openapi(base_path),
+        openapi_config=_openapi(),
         request_max_body_size=max_body_bytes,
         logging_config=None,
         debug=False,
@@ -148,14 +149,23 @@ def _guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHan
         raise
 
 
-def _openapi(base_path: str) -> OpenAPIConfig:
+class _Document(JsonRenderPlugin):
+    """The document, with what stands before its paths where it is asked for: behind a proxy that is a request's own."""
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+        seen: Seen | None = request.scope["state"].get("seen")
+        prefix = "" if seen is None else seen.prefix
+        return super().render(request, {**openapi_schema, "servers": [{"url": prefix or "/"}]})
+
+
+def _openapi() -> OpenAPIConfig:
     """The document is made of the handlers: their types, parameters and docstrings."""
     return OpenAPIConfig(
         title="Plexus gateway",
-        servers=[Server(url=base_path or "/")],
         version=__version__,
         description="Sources, their metrics and events, commands and runs. Every request carries an API key in the "
-        "header x-api-key.",
+        "header x-api-key. Not in here is what takes points, POST /ingest, /api/ingest and /api/v1/write, and the "
+        "WebSockets: the documentation's page on HTTP has them.",
         components=Components(
             security_schemes={"ApiKey": SecurityScheme(type="apiKey", name="x-api-key", security_scheme_in="header")}
         ),
@@ -163,5 +173,5 @@ def _openapi(base_path: str) -> OpenAPIConfig:
         use_handler_docstrings=True,
         operation_id_creator=operation_id,
         openapi_router=Router("/openapi.json", route_handlers=[], include_in_schema=False, opt=PUBLIC),
-        render_plugins=[JsonRenderPlugin(path="/", media_type=MediaType.JSON)],
+        render_plugins=[_Document(path="/", media_type=MediaType.JSON)],
     )

@@ -37,6 +37,9 @@ from plexus.protocol import jsontext
 MEDIA_TYPE = "application/vnd.apache.arrow.stream"
 
 Form = Literal["json", "arrow"]
+VARY = {"vary": "accept"}
+"""For caches, on every answer whose form `accept` decides: one client's is not another's."""
+
 InForm = NamedDependency[SkipValidation[Form]]
 """The type of a handler's `form`: how the client wants its answer."""
 
@@ -87,12 +90,17 @@ def choose_form(accept: str | None) -> Form:
         return "arrow"
     if json_q > 0:
         return "json"
-    raise HttpError(406, f"this route answers application/json and {MEDIA_TYPE}; name one of them in accept")
+    raise HttpError(
+        406,
+        f"this route answers application/json and {MEDIA_TYPE}; name one of them in accept",
+        [(name.encode(), value.encode()) for name, value in VARY.items()],
+    )
 
 
 def document(form: Form, encoded: bytes, headers: Mapping[str, str] | None = None) -> Response[Any]:
     """An answer that is encoded already."""
-    return Response(encoded, media_type=MEDIA_TYPE if form == "arrow" else MediaType.JSON, headers=headers)
+    media_type = MEDIA_TYPE if form == "arrow" else MediaType.JSON
+    return Response(encoded, media_type=media_type, headers={**(headers or {}), **VARY})
 
 
 def raw_stream(series: Mapping[str, Series], said: Mapping[str, Any]) -> bytes:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-import anyio
-import anyio.to_thread
 import attrs
 from litestar.connection import ASGIConnection
 from litestar.di import NamedDependency
@@ -18,14 +16,13 @@ from plexus.domain.source import Source
 from plexus.gateway.access import require
 from plexus.gateway.asgi import HttpError, Receive
 from plexus.gateway.core import Core
+from plexus.gateway.rest.changes import Changes
 from plexus.gateway.rest.download import Exports
 from plexus.gateway.rest.questions import Questions
+from plexus.gateway.rest.quick import Quick
 from plexus.ports.audit import AuditEntry
 from plexus.ports.keyring import KeyInfo
 from plexus.ports.store import Question
-
-QUICK_AT_ONCE = 8
-"""Short calls that run beside each other, whatever the large questions do; more wait their turn."""
 
 PUBLIC: Mapping[str, Any] = {"scope": "public"}
 """For a handler that needs no key."""
@@ -61,16 +58,18 @@ def key_of(connection: ASGIConnection[Any, Any, Any, Any]) -> KeyInfo:
 
 @attrs.frozen
 class Desk:
-    """Where the requests of one gateway are worked on: what is short, and what may be large."""
+    """Where the requests of one gateway are worked on: what is short, what may be large, what changes much."""
 
-    quick: anyio.CapacityLimiter
+    quick: Quick
     questions: Questions
+    changes: Changes
     exports: Exports
 
 
 def build_desk(core: Core) -> Desk:
     """The desk for this core."""
-    return Desk(anyio.CapacityLimiter(QUICK_AT_ONCE), Questions(core.limits, core.meters), Exports(core.limits))
+    limits, meters = core.limits, core.meters
+    return Desk(Quick(limits, meters), Questions(limits, meters), Changes(limits, meters), Exports(limits, meters))
 
 
 @attrs.frozen
@@ -97,17 +96,21 @@ class Caller:
         return self._desk.exports
 
     async def ask(self, call: Callable[..., T], *arguments: Any, **named: Any) -> T:
-        """Call what blocks for a moment (the registry, the names of a source) in a thread."""
-        return await anyio.to_thread.run_sync(partial(call, *arguments, **named), limiter=self._desk.quick)
+        """Call what blocks for a moment (the registry, the names of a source) in a thread; see Quick."""
+        return await self._desk.quick.ask(self.org, partial(call, *arguments, **named))
 
     async def note(self, action: str, subject: str, **detail: Any) -> None:
-        """Write into the audit trail what this request did to something of its organisation."""
+        """Write into the audit trail what this request did to something of its organisation; however many wait."""
         entry = AuditEntry(self.core.wall_ns() / 1e6, self.org, self.key.key_id, action, subject, detail)
-        await self.ask(self.core.audit.record, entry)
+        await self._desk.quick.ask(self.org, partial(self.core.audit.record, entry), always=True)
 
     async def question(self, ask: Callable[[Question], T]) -> T:
         """Call what may read much of the store in a thread, in its turn; see Questions."""
         return await self._desk.questions.ask(self.org, self._receive, ask)
+
+    async def change(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do what rewrites much of the store, in its turn and to its end; see Changes."""
+        return await self._desk.changes.make(self.org, self._receive, work)
 
     async def sources(self) -> list[Source]:
         """Every source that sent, was claimed or was registered, as far as the key sees it, by name."""

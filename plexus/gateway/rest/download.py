@@ -19,6 +19,7 @@ from litestar import Response
 
 from plexus.gateway.asgi import Disconnected, HttpError, Receive, Scope, Send
 from plexus.gateway.core import Limits
+from plexus.gateway.meters import Meters
 from plexus.gateway.rest.questions import client_left
 from plexus.ports.store import Question
 
@@ -28,7 +29,8 @@ BUSY_RETRY_S = 10
 class Exports:
     """The exports that run: so many of one organisation beside each other."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, meters: Meters) -> None:
+        self.outcomes = meters.exports
         self._at_once = limits.exports_at_once
         self.stall_s = limits.export_stall_s
         self._running: Counter[str] = Counter()
@@ -38,6 +40,7 @@ class Exports:
     def one(self, org: str) -> Iterator[None]:
         """While this lasts, one more runs; raises HttpError 429 when that is too many."""
         if self._running[org] >= self._at_once:
+            self.outcomes.labels("busy").inc()
             raise HttpError(
                 429,
                 f"{self._at_once} exports of this organisation run already; start again when one is done",
@@ -90,14 +93,20 @@ class Sending:
         """
         with self._exports.one(self._org):
             left = asyncio.ensure_future(client_left(receive))
+            outcome = "failed"
             try:
-                await self._send(heads, left, send)
+                outcome = await self._send(heads, left, send)
+            except Disconnected:
+                outcome = "left"
+                raise
             finally:
+                self._exports.outcomes.labels(outcome).inc()
                 left.cancel()
                 self._question.cancel()
                 await asyncio.shield(self._thread(self._parts.close))
 
-    async def _send(self, heads: list[tuple[bytes, bytes]], left: asyncio.Future[None], send: Send) -> None:
+    async def _send(self, heads: list[tuple[bytes, bytes]], left: asyncio.Future[None], send: Send) -> str:
+        """How it ended."""
         part = await self._next(left)
         await send({"type": "http.response.start", "status": 200, "headers": heads})
         try:
@@ -106,8 +115,9 @@ class Sending:
                     await self._out(send, part)
                 part = await self._next(left)
         except Disconnected:
-            return  # the server cuts an answer that was not ended
+            return "left"  # the server cuts an answer that was not ended
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+        return "answered"
 
     async def _next(self, left: asyncio.Future[None]) -> bytes | None:
         """The next part, None behind the last."""

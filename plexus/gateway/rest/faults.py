@@ -88,7 +88,7 @@ HANDLERS: dict[int | type[Exception], Callable[..., Response[Refusal]]] = {
 def describe(exc: HTTPException) -> str:
     """A framework's refusal in one sentence that names the field."""
     if exc.status_code == 404 and exc.detail == "Not Found":
-        return "there is no such route; GET /openapi.json lists all"
+        return "there is no such route; GET /openapi.json lists those of the data API"
     if isinstance(exc.extra, list) and exc.extra:
         return "; ".join(_fault(item) for item in exc.extra if isinstance(item, dict))
     return exc.detail

@@ -53,9 +53,10 @@ def _judged_first(core: Core, org: str, runs: Sequence[Run], question: Question)
 
 
 def _judged(core: Core, org: str, run: Run, question: Question) -> Judgement:
+    removals = core.judgements.removals(org)
     arrival_ns = newest_arrival(run, core.store.sources(org))
     known = core.judgements.current(org, run, arrival_ns)
     if known is None:
         known = judge(core.store, org, run, question)
-        core.judgements.keep(org, run, arrival_ns, known)
+        core.judgements.keep(org, run, arrival_ns, removals, known)
     return known

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 
 import attrs
@@ -128,18 +129,22 @@ async def remove_data(
         return Removal(points, dry_run=True)
     if points != confirmed:
         raise HttpError(409, f"it would be {points} points and not {confirmed}; nothing is removed: confirm {points}")
-    # Before it is done: what was removed cannot be looked at any more, who did it can.
     told = {"metrics": selection.metrics, "start": start, "end": end}
-    await caller.note("data.remove", source_id, points=points, **told)
-    removed = await caller.ask(caller.core.store.remove, caller.org, selection)
-    caller.core.judgements.forget(caller.org)
-    caller.core.channels.let_go(caller.org, source_id)
-    return Removal(removed, dry_run=False)
+
+    async def remove() -> int:
+        # Before it is done: what was removed cannot be looked at any more, who did it can.
+        await caller.note("data.remove", source_id, points=points, **told)
+        removed = await asyncio.to_thread(caller.core.store.remove, caller.org, selection)
+        caller.core.judgements.forget(caller.org)
+        caller.core.channels.let_go(caller.org, source_id)
+        return removed
+
+    return Removal(await caller.change(remove), dry_run=False)
 
 
 async def _move(caller: Caller, source_id: str, new: str | None) -> None:
     try:
-        await moving.move(caller.core, caller.org, source_id, new, caller.key.key_id)
+        await caller.change(lambda: moving.move(caller.core, caller.org, source_id, new, caller.key.key_id))
     except ConfigurationError as exc:  # somebody else was quicker
         raise HttpError(409, str(exc)) from exc
 

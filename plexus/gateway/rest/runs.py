@@ -67,7 +67,7 @@ class NewRun(msgspec.Struct):
 
 
 class RunEnd(msgspec.Struct):
-    """How and when a run ended; without `ended_at` (ISO 8601 with an offset) it is now."""
+    """How and when a run ended; without `ended_at` (ISO 8601 with an offset) it is now, or when it ended already."""
 
     status: Literal["completed", "aborted"]
     ended_at: str | None = None
@@ -130,7 +130,7 @@ async def close_run(
     kept = await caller.ask(caller.core.registry.run, caller.org, run_id)
     if kept is None or not caller.sees(kept.source_id):
         raise HttpError(404, f"NOT_FOUND: there is no run {run_id[:256]!r}; GET /api/runs lists all")
-    run = _ended(kept, data.status, _time_ms(caller, data.ended_at, "ended_at"))
+    run = _ended(kept, data.status, _end_ms(caller, kept, data.ended_at))
     await caller.ask(caller.core.registry.put_run, caller.org, run)
     if run.pass_criteria:
         await settled(caller.core, caller.org, run.source_id)
@@ -174,6 +174,8 @@ async def _announced(caller: Caller, data: NewRun, run_id: str) -> Run:
     if kept is not None and not caller.sees(kept.source_id):
         raise HttpError(403, f"the run {run_id!r} is of another source than this key's")
     if kept is not None and data.status == "ended":
+        if data.timestamp is None and kept.ended_ms is not None:
+            return kept
         return _ended(kept, "completed", at_ms)
     if kept is not None and kept.started_ms == at_ms:
         # The start was told twice, the second time perhaps after the end.
@@ -206,6 +208,11 @@ def _ended(run: Run, status: RunStatus, ended_ms: float) -> Run:
             f"the run would end at {format_instant(ended_ms)}, before its start at {format_instant(run.started_ms)}"
         )
     return attrs.evolve(run, status=status, ended_ms=ended_ms)
+
+
+def _end_ms(caller: Caller, kept: Run, text: str | None) -> float:
+    """When a run ends: a client that closes it again, since it did not hear the answer, moves nothing."""
+    return kept.ended_ms if text is None and kept.ended_ms is not None else _time_ms(caller, text, "ended_at")
 
 
 def _time_ms(caller: Caller, text: str | None, field: str) -> float:

@@ -15,6 +15,7 @@ from plexus.domain.errors import QueryError
 from plexus.domain.names import GATEWAY_SOURCE_ID_RULE, MAX_SOURCE_ID_BYTES, is_gateway_source_id
 from plexus.domain.source import Source
 from plexus.gateway.asgi import HttpError
+from plexus.gateway.claims import make_room
 from plexus.gateway.rest.answers import Sources
 from plexus.gateway.rest.caller import ANY_KEY, READ, WRITE, Asking
 from plexus.gateway.rest.faults import REFUSALS, TAKEN
@@ -62,12 +63,13 @@ async def get_source(caller: Asking, source_id: FromPath[str]) -> Source:
 
 @post("/api/sources", opt=WRITE, status_code=201, responses={**REFUSALS, 409: TAKEN})
 async def register_source(caller: Asking, data: JSONBody[NewSource]) -> RegisteredSource:
-    """Register a source by name; 409 when it is registered already."""
+    """Register a source by name; 409 when it is registered already, 400 when it is one source too many."""
     if not is_gateway_source_id(data.slug):
         raise QueryError(f"slug must match {GATEWAY_SOURCE_ID_RULE} and be at most {MAX_SOURCE_ID_BYTES} bytes")
     if not caller.sees(data.slug):
         raise HttpError(403, f"this key is for the source {caller.key.source_id!r} only")
     kept = {"source_type": data.source_type, "device_type": data.device_type, "metadata": data.metadata}
+    await make_room(caller.core, caller.org, data.slug)
     if not await caller.ask(caller.core.registry.register, caller.org, data.slug, jsontext.dumps(kept)):
         raise HttpError(409, f"the source {data.slug!r} is registered already")
     await caller.note("source.register", data.slug)

@@ -17,6 +17,7 @@ import attrs
 import orjson
 
 from plexus.domain.values import Value
+from plexus.gateway.meters import Meters
 from plexus.gateway.streams import cursors
 from plexus.gateway.streams.asking import Asked
 from plexus.gateway.streams.cursors import Place
@@ -183,6 +184,7 @@ class Channels:
         keep_bytes: int,
         keep_s: float,
         alert: Callable[[str, str, str, Value], int],
+        meters: Meters,
     ) -> None:
         head = store.head()
         self.log = head.log
@@ -190,6 +192,7 @@ class Channels:
         self._store = store
         self._bus = bus
         self._alert = alert
+        self._outcomes = meters.replays
         self._keep_bytes = keep_bytes
         self._keep_s = keep_s
         self._budget = Budget()
@@ -277,8 +280,13 @@ class Channels:
         self._leaving.clear()
 
     async def _ask(self, org: str, source_id: str, first: int) -> Replay | None:
-        async with self._turns:
-            found = await asyncio.to_thread(self._store.replay, org, source_id, first, REPLAY_POINTS)
+        outcome = "failed"
+        try:
+            async with self._turns:
+                found = await asyncio.to_thread(self._store.replay, org, source_id, first, REPLAY_POINTS)
+            outcome = "answered" if found is not None else "not_kept"
+        finally:
+            self._outcomes.labels(outcome).inc()
         if found is None:
             return None
         return Replay(tuple(Published(seq, columns) for seq, columns in found.groups), found.next_seq)

@@ -21,7 +21,10 @@ MALFORMED = "MALFORMED"
 
 @attrs.frozen
 class DeviceAuth:
-    """The first frame of a device. `acks`, `ext` and `protocol` (1: typed commands) offer what 0.5.2 has not."""
+    """The first frame of a device. `acks`, `ext` and `protocol` (1: typed commands) offer what 0.5.2 has not.
+
+    `no_commands` has a sentence for each entry of `commands` that is no object at all; `commands` are the others.
+    """
 
     api_key: str = attrs.field(repr=False)
     source_id: str
@@ -33,6 +36,7 @@ class DeviceAuth:
     hears_goodbye: bool = False
     ext: Mapping[str, int] = attrs.field(factory=dict)
     protocol: int = 0
+    no_commands: tuple[str, ...] = ()
 
 
 @attrs.frozen

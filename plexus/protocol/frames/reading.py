@@ -43,6 +43,9 @@ from plexus.protocol.points import decode_points
 MAX_GAPS = 256
 """Losses that one frame may declare: a handful of reasons is usual."""
 
+MAX_NAMED_ENTRIES = 256
+"""Entries of `commands` that are no objects, of which so many are named one by one."""
+
 
 @quick.frozen
 class Envelope:
@@ -123,18 +126,31 @@ def _or_none(read: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def _device_auth(raw: Mapping[str, Any]) -> DeviceAuth:
+    commands, no_commands = _commands(raw.get("commands"))
     return DeviceAuth(
         api_key=fields.text(raw, "api_key"),
         source_id=fields.text(raw, "source_id"),
         install_id=fields.text(raw, "install_id", ""),
         platform=fields.text(raw, "platform", ""),
         agent_version=fields.text(raw, "agent_version", ""),
-        commands=fields.objects(raw, "commands"),
+        commands=commands,
         acks=raw.get("acks") is True,
         hears_goodbye=raw.get("hears_goodbye") is True,
         ext=extensions.parse_map(raw.get("ext")),
         protocol=_protocol(raw),
+        no_commands=no_commands,
     )
+
+
+def _commands(raw: object) -> tuple[tuple[Mapping[str, Any], ...], tuple[str, ...]]:
+    """The entries that are objects, and a sentence for each that is none: no device is shut out for one of them."""
+    if raw is None:
+        return (), ()
+    if not isinstance(raw, list):
+        return (), ("commands must be an array of objects",)
+    odd = [place for place, entry in enumerate(raw) if not isinstance(entry, dict)]
+    named = tuple(f"commands[{place}] must be an object" for place in odd[:MAX_NAMED_ENTRIES])
+    return tuple(entry for entry in raw if isinstance(entry, dict)), named
 
 
 def _authenticated(raw: Mapping[str, Any]) -> Authenticated:

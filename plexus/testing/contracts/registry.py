@@ -126,6 +126,70 @@ class RegistryContract(Contract):
             assert registry.registered("acme") == ["rig", "rig_2"]
             assert registry.registered("other") == []
 
+    def test_the_name_that_a_claim_would_get_can_be_foreseen_without_a_trace(self) -> None:
+        with self.registry() as registry:
+            registry.claim("acme", "rig", "a")
+            for declared, install in (("rig", "a"), ("rig", "b"), ("arm", "b"), ("rig", ""), ("leg", "")):
+                before = registry.registered("acme")
+                foreseen = registry.foreseen("acme", declared, install)
+                assert registry.registered("acme") == before
+                assert registry.claim("acme", declared, install) == foreseen
+
+    def test_an_install_that_proves_a_name_has_it_whoever_held_it(self) -> None:
+        with self.registry() as registry:
+            registry.claim("acme", "rig", "a")
+            registry.prove("acme", "rig", "b")
+            assert [registry.given("acme", "rig", install) for install in "ab"] == ["rig", "rig"]
+            assert [registry.claim("acme", "rig", install) for install in "bac"] == ["rig", "rig", "rig_2"]
+            assert registry.given("other", "rig", "b") is None
+
+    def test_a_proof_takes_the_place_of_the_suffix_that_an_install_was_given(self) -> None:
+        with self.registry() as registry:
+            registry.claim("acme", "rig", "a")
+            registry.claim("acme", "rig", "b")
+            registry.prove("acme", "rig", "b")
+            assert registry.claim("acme", "rig", "b") == "rig"
+
+    def test_the_proof_of_a_name_that_nobody_knew_makes_it_known(self) -> None:
+        with self.registry() as registry:
+            registry.prove("acme", "rig", "a")
+            registry.prove("acme", "arm", "")
+            assert registry.registered("acme") == ["arm", "rig"]
+            assert registry.claim("acme", "rig", "b") == "rig_2"
+
+    def test_a_proof_without_an_install_id_holds_nothing(self) -> None:
+        with self.registry() as registry:
+            registry.prove("acme", "arm", "")
+            registry.claim("acme", "rig", "a")
+            registry.prove("acme", "rig", "")
+            assert registry.claim("acme", "arm", "b") == "arm"
+            assert registry.claim("acme", "rig", "b") == "rig_2"
+
+    def test_a_proven_name_follows_a_rename_with_its_hold(self) -> None:
+        with self.registry() as registry:
+            registry.claim("acme", "rig", "a")
+            registry.prove("acme", "rig", "b")
+            registry.begin_move(Move("acme", "rig", "oven"))
+            assert registry.given("acme", "rig", "b") == "oven"
+            assert registry.claim("acme", "oven", "b") == "oven"
+
+    def test_an_install_id_is_any_text(self) -> None:
+        with self.registry() as registry:
+            odd = [
+                "x" * 5_000,
+                "x" * 5_001,
+                "\u2708 \U0001f4a5\n",
+                "'; DROP TABLE names; --",
+                "a\0b",
+                "a\0c",
+                " ",
+                "A",
+                "a",
+            ]
+            given = [registry.claim("acme", "rig", install) for install in odd]
+            assert given == ["rig", *(f"rig_{number}" for number in range(2, len(odd) + 1))]
+            assert [registry.claim("acme", "rig", install) for install in odd] == given
+
     def test_what_is_known_of_metrics_comes_back_by_name(self) -> None:
         with self.registry() as registry:
             volt = MetricInfo("u/v; DROP TABLE metrics", "V", "of the pack \u2708", 10.5, 12.0)

@@ -172,6 +172,24 @@ def test_an_accept_that_takes_neither_is_406_and_names_both(house: House, accept
     assert MEDIA_TYPE in answer.json()["error"]
 
 
+@pytest.mark.parametrize("accept", [None, "application/json", MEDIA_TYPE, "text/csv"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"{QUERY}?last=1m",
+        f"{QUERY}?last=1h",
+        f"{SOURCE}/events",
+        f"{SOURCE}/logs",
+        "/v1/fleet/metrics?metric=t",
+    ],
+)
+def test_a_cache_is_told_that_accept_decides(house: House, path: str, accept: str | None) -> None:
+    house.stored("rig", "t", 1)
+    answer = house.request("GET", path, headers={} if accept is None else {"accept": accept})
+    assert answer.headers["vary"] == "accept"
+    assert "vary" not in house.request("GET", "/v1/sources").headers
+
+
 def test_an_error_is_json_whatever_was_asked_for(house: House) -> None:
     answer = house.request("GET", QUERY, headers={"accept": MEDIA_TYPE})
     assert answer.status_code == 404

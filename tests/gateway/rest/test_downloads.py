@@ -14,6 +14,7 @@ from plexus.adapters.store.memory import MemoryStore
 from plexus.domain.errors import QueryError, StoreError
 from plexus.gateway.asgi import Disconnected, HttpError, Message
 from plexus.gateway.core import Limits
+from plexus.gateway.meters import Meters
 from plexus.gateway.rest.download import Exports, Sending
 from plexus.ports.store import Question, Selection
 from plexus.protocol.columns import Columns
@@ -69,7 +70,7 @@ def run(work: Coroutine[Any, Any, None]) -> None:
 
 
 def sending(source: Source, exports: Exports | None = None) -> Sending:
-    return Sending(exports or Exports(Limits()), "acme", source.parts(), source.question)
+    return Sending(exports or Exports(Limits(), Meters()), "acme", source.parts(), source.question)
 
 
 def test_the_parts_come_in_order_and_the_end_is_said() -> None:
@@ -132,7 +133,7 @@ def test_a_part_that_is_being_made_is_ended_when_the_reader_leaves() -> None:
             yield b""
 
         task = asyncio.ensure_future(
-            Sending(Exports(Limits()), "acme", endless(), question)([], reader.receive, reader.send)
+            Sending(Exports(Limits(), Meters()), "acme", endless(), question)([], reader.receive, reader.send)
         )
         await asyncio.to_thread(begun.wait)
         reader.gone.set()
@@ -152,7 +153,7 @@ def test_it_ends_when_the_reader_takes_nothing() -> None:
                 await never.wait()
 
         reader.pace = pace
-        exports = Exports(attrs.evolve(Limits(), export_stall_s=0.05))
+        exports = Exports(attrs.evolve(Limits(), export_stall_s=0.05), Meters())
         await sending(source, exports)([], reader.receive, reader.send)
         assert source.closed
         assert source.made == 2
@@ -183,7 +184,7 @@ def test_what_fails_later_leaves_the_answer_without_its_end() -> None:
 
 def test_an_organisation_has_so_many_exports_at_once() -> None:
     async def work() -> None:
-        exports = Exports(attrs.evolve(Limits(), exports_at_once=1))
+        exports = Exports(attrs.evolve(Limits(), exports_at_once=1), Meters())
         held, begun, go_on = Reader(), asyncio.Event(), asyncio.Event()
 
         async def pace() -> None:
@@ -202,6 +203,25 @@ def test_an_organisation_has_so_many_exports_at_once() -> None:
         go_on.set()
         await first
         await sending(Source(), exports)([], reader.receive, reader.send)
+
+    run(work())
+
+
+def test_how_exports_ended_is_counted() -> None:
+    async def work() -> None:
+        meters = Meters()
+        exports = Exports(attrs.evolve(Limits(), exports_at_once=1), meters)
+        reader, left = Reader(), Reader()
+        left.gone.set()
+        await sending(Source(3), exports)([], reader.receive, reader.send)
+        with pytest.raises(Disconnected):
+            await sending(Source(), exports)([], left.receive, left.send)
+        with pytest.raises(StoreError):
+            await sending(Source(1, StoreError("the disk is gone")), exports)([], reader.receive, reader.send)
+        with exports.one("acme"), pytest.raises(HttpError):
+            await sending(Source(), exports)([], reader.receive, reader.send)
+        for outcome in ("answered", "left", "failed", "busy"):
+            assert meters.registry.get_sample_value("plexus_exports_total", {"outcome": outcome}) == 1
 
     run(work())
 

@@ -1,7 +1,8 @@
-"""Every route of the OpenAPI document and every WebSocket: by every scope, without a key, by another organisation.
+"""Every route of the OpenAPI document, every bare one and every WebSocket: by every scope, without a key, by another
+organisation.
 
 The routes are taken from the document, so that a new one is here without anybody's doing; what it needs beside its
-sample (a query) is in QUERIES.
+sample (a query) is in QUERIES. The bare ones, which are not in it, are taken from the gateway's own list.
 """
 
 from __future__ import annotations
@@ -10,9 +11,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import attrs
+import httpx
+import orjson
 import pytest
 
 from plexus.domain.metricinfo import MetricInfo
+from plexus.gateway import Gateway, ingest
+from plexus.gateway.assembly import bare_posts
 from plexus.gateway.core import DEFAULT_ORG
 from plexus.gateway.rest.app import ROUTES
 from plexus.gateway.rest.samples import SAMPLES
@@ -20,6 +25,7 @@ from plexus.ports.keyring import SCOPES
 from plexus.testing.contracts.commandbook import entry as command
 from tests.gateway.rest.house import EVERYTHING, NOW_MS, House, key
 from tests.gateway.test_ingest import point
+from tests.gateway.test_remotewrite import packed, series
 from tests.support.gateway import device, http, make_key, reader, running, socket
 
 QUERIES = {
@@ -177,6 +183,60 @@ def _whole(house: House) -> Any:
         list(core.audit.entries("acme")),
         house.get("/v1/sources/rig/commands", by=EVERYTHING)["commands"],
     )
+
+
+INGESTED = orjson.dumps({"source_id": "rig", "points": [point(1)]})
+WRITTEN = packed(series({"__name__": "motor.rpm", "source_id": "rig"}, [(1.0, NOW_MS)]))
+BARE_BODIES = {"/ingest": INGESTED, "/api/ingest": INGESTED, "/api/v1/write": WRITTEN}
+
+
+class TestBare:
+    def _post(self, gateway: Gateway, path: str, key_: str | None, body: bytes | None = None) -> httpx.Response:
+        with http(gateway, key_) as client:
+            kind = {} if path != "/api/v1/write" else {"content-type": "application/x-protobuf"}
+            return client.post(path, content=BARE_BODIES[path] if body is None else body, headers=kind)
+
+    def test_the_list_is_whole_and_none_of_it_is_in_the_document(self, shared: Gateway) -> None:
+        with http(shared) as client:
+            document = client.get("/openapi.json").json()
+        assert set(bare_posts(shared.core)) == set(BARE_BODIES)
+        assert not set(BARE_BODIES) & set(document["paths"])
+        assert all(path in document["info"]["description"] for path in BARE_BODIES)
+
+    def test_a_bare_route_takes_write_and_no_other_scope_and_no_other_method(self, shared: Gateway) -> None:
+        for path in bare_posts(shared.core):
+            every = make_key(shared, *set(SCOPES) - {"write"})
+            for refused in (*(make_key(shared, other) for other in set(SCOPES) - {"write"}), every):
+                answer = self._post(shared, path, refused)
+                assert (answer.status_code, answer.json()["error"]) == (403, "this key lacks the scope 'write'"), path
+            assert self._post(shared, path, make_key(shared, "write")).is_success, path
+            with http(shared) as client:
+                assert {client.request(method, path).status_code for method in ("GET", "PUT", "DELETE")} == {405}
+
+    def test_without_a_key_nothing_is_taken(self, gateway: Gateway) -> None:
+        for path in bare_posts(gateway.core):
+            assert self._post(gateway, path, None).status_code == 401
+            assert self._post(gateway, path, "plx_nobodys").status_code == 401
+        assert not gateway.core.store.sources(DEFAULT_ORG)
+
+    def test_a_key_of_another_source_or_organisation_changes_nothing_here(self, gateway: Gateway) -> None:
+        arm, theirs = make_key(gateway, "write", source_id="arm"), make_key(gateway, "write", org="other")
+        for path in bare_posts(gateway.core):
+            # Of Prometheus's samples, whose source is a label, each is refused by itself.
+            assert self._post(gateway, path, arm).status_code == (403 if path in ingest.PATHS else 400), path
+            assert self._post(gateway, path, theirs).is_success, path
+        assert not gateway.core.store.sources(DEFAULT_ORG)
+        assert list(gateway.core.store.sources("other")) == ["rig"]
+
+    @pytest.mark.parametrize("field", ["org", "org_id", "role", "scopes", "actor", "key_id", "admin"])
+    def test_what_a_body_says_of_the_sender_is_passed_over(self, gateway: Gateway, field: str) -> None:
+        for path in ingest.PATHS:
+            said = orjson.dumps({**orjson.loads(INGESTED), field: "other"})
+            assert self._post(gateway, path, make_key(gateway, "write"), said).status_code == 200
+        label = packed(series({"__name__": "t", "source_id": "rig", field: "other"}, [(1.0, NOW_MS)]))
+        assert self._post(gateway, "/api/v1/write", make_key(gateway, "write"), label).status_code == 204
+        assert list(gateway.core.store.sources(DEFAULT_ORG)) == ["rig"]
+        assert not gateway.core.store.sources("other")
 
 
 class TestSockets:

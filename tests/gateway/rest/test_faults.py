@@ -17,7 +17,7 @@ COMMANDS = "/v1/sources/rig/commands"
     "path", ["/", "/v1", "/v1/nothing", "/v1/sources/rig/nothing", "/api/sources/a", "/v1/exports"]
 )
 def test_an_unknown_route_is_404_in_words(house: House, path: str) -> None:
-    assert house.refused("GET", path) == (404, "there is no such route; GET /openapi.json lists all")
+    assert house.refused("GET", path) == (404, "there is no such route; GET /openapi.json lists those of the data API")
 
 
 @pytest.mark.parametrize(

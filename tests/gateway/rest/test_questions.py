@@ -14,7 +14,8 @@ from plexus.domain.errors import QueryError
 from plexus.gateway.asgi import Disconnected, HttpError, Message
 from plexus.gateway.core import Limits
 from plexus.gateway.meters import Meters
-from plexus.gateway.rest.questions import Questions, Turns
+from plexus.gateway.rest.lines import Turns
+from plexus.gateway.rest.questions import Questions
 from plexus.ports.store import Question
 from tests.support.waiting import eventually
 

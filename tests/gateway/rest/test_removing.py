@@ -13,8 +13,10 @@ import pytest
 from plexus.domain.metricinfo import MetricInfo
 from plexus.domain.run import Run
 from plexus.gateway import Gateway
-from plexus.gateway.rest import removing
+from plexus.gateway.rest import judging, removing
+from plexus.gateway.rest.criteria import judge
 from plexus.ports.keyring import SCOPES
+from plexus.ports.store import Selection
 from plexus.testing.contracts.commandbook import entry as command
 from tests.gateway.rest.house import NOW_MS, House, key
 from tests.support import plain
@@ -213,3 +215,45 @@ def test_a_gateway_on_disk_renames_removes_and_deletes_for_ever(tmp_path: Path) 
             "source.rename",
             "key.create",
         ]
+
+
+@pytest.mark.parametrize("removed", ["/v1/sources/rig", "/v1/sources/rig/data?metrics=t&confirm=1"])
+def test_a_run_of_everybody_is_judged_without_what_was_removed_also_after_a_restart(
+    tmp_path: Path, removed: str
+) -> None:
+    def judged(client: httpx.Client) -> tuple[bool, bool]:
+        """By its id, and in the list."""
+        listed = client.get("/api/runs").json()["runs"][0]["test_result"]
+        return client.get(path).json()["run"]["test_result"]["passed"], listed["passed"]
+
+    begun = {"name": "x", "pass_criteria": [{"metric": "t", "operator": "<", "value": 80}]}
+    with opened(tmp_path) as client:
+        path = f"/api/runs/{client.post('/api/runs', json=begun).json()['run']['id']}"
+        for source_id, value in (("rig", 90), ("arm", 20)):
+            point = {"metric": "t", "value": value}
+            assert client.post("/ingest", json={"source_id": source_id, "points": [point]}).status_code == 200
+        client.patch(path, json={"status": "completed"})
+        assert judged(client) == (False, False)
+        assert client.delete(removed).status_code == 200
+        assert judged(client) == (True, True)
+    with opened(tmp_path) as client:
+        assert judged(client) == (True, True)
+
+
+def test_a_judgement_that_was_under_way_while_points_were_removed_is_not_kept(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slowly(*arguments: Any) -> Any:
+        found = judge(*arguments)
+        house.store.remove("acme", Selection(["rig"], ["t"]))
+        house.core.judgements.forget("acme")
+        return found
+
+    criteria = [{"metric": "t", "operator": ">", "value": 4}]
+    body = {"name": "x", "started_at": "2025-05-11T13:00:00Z", "pass_criteria": criteria}
+    path = f"/api/runs/{house.request('POST', '/api/runs', json=body).json()['run']['id']}"
+    with monkeypatch.context() as patch:
+        patch.setattr(judging, "judge", slowly)
+        closed = house.request("PATCH", path, json={"status": "completed"}).json()
+    assert closed["run"]["test_result"]["passed"] is False
+    assert house.get(path)["run"]["test_result"]["passed"] is True

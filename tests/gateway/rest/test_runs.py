@@ -65,6 +65,12 @@ def test_an_end_whose_start_was_lost_is_kept(house: House) -> None:
     assert (ended["status"], ended["started_at"], ended["ended_at"]) == ("completed", NOW_ISO, NOW_ISO)
 
 
+def test_an_end_that_is_told_again_without_a_time_moves_nothing(house: House) -> None:
+    ended = _post(house, run_id="c", source_id="rig", status="ended", timestamp=NOW_S)
+    house.now_ns += 3_600 * 1_000_000_000
+    assert _post(house, run_id="c", source_id="rig", status="ended") == ended
+
+
 def test_without_a_time_it_is_now(house: House) -> None:
     assert _post(house, run_id="c", status="started")["started_at"] == NOW_ISO
 
@@ -95,6 +101,16 @@ def test_a_run_is_closed_with_its_status_and_time(house: House) -> None:
     closed = _close(house, run["id"], status="aborted", ended_at="2025-05-11T13:22:00Z")
     assert closed == {**run, "status": "aborted", "ended_at": "2025-05-11T13:22:00+00:00"}
     assert "test_result" not in closed
+
+
+def test_closing_a_run_again_moves_its_end_only_when_one_is_named(house: House) -> None:
+    run = _post(house, name="x")
+    closed = _close(house, run["id"], status="completed")
+    house.now_ns += 3_600 * 1_000_000_000
+    assert _close(house, run["id"], status="completed") == closed
+    assert _close(house, run["id"], status="aborted") == {**closed, "status": "aborted"}
+    named = _close(house, run["id"], status="aborted", ended_at="2025-05-11T13:22:00Z")
+    assert named["ended_at"] == "2025-05-11T13:22:00+00:00"
 
 
 def test_closing_a_run_judges_it(house: House) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import attrs
@@ -11,10 +12,12 @@ import attrs
 from plexus.adapters.store.memory import MemoryStore
 from plexus.gateway.core import Core, Limits
 from plexus.gateway.rest.settling import QUIET_S, settled
+from plexus.gateway.settings import Settings
 from plexus.ports.store import Submission
 from plexus.protocol.columns import Columns
 from tests.gateway.commanding import Link
-from tests.support.gateway import MoodyStore, core_of
+from tests.support.gateway import PATIENCE_S, MoodyStore, core_of, http, running
+from tests.support.waiting import eventually
 
 
 class Wait:
@@ -143,3 +146,24 @@ def test_without_patience_nothing_is_waited_for() -> None:
         assert not await settled(core, "default", "rig", wait)
 
     _run(test())
+
+
+def test_a_run_that_is_closed_is_judged_by_what_was_taken_before_and_is_stored_after() -> None:
+    store = MoodyStore()
+    patient = Settings(limits=Limits(settle_s=6 * PATIENCE_S))
+    hot = {"source_id": "rig", "points": [{"metric": "t", "value": 90}]}
+    with (
+        running(store=store, settings=patient) as gateway,
+        http(gateway) as client,
+        ThreadPoolExecutor(2) as others,
+    ):
+        opened = {"name": "x", "pass_criteria": [{"metric": "t", "operator": ">", "value": 80}]}
+        path = f"/api/runs/{client.post('/api/runs', json=opened).json()['run']['id']}"
+        store.open.clear()
+        sent = others.submit(client.post, "/ingest", json=hot)
+        assert store.entered.acquire(timeout=PATIENCE_S)
+        closed = others.submit(client.patch, path, json={"status": "completed"})
+        eventually(lambda: closed.done() or gateway.core.committer._queue, what="the run's wait for the store")
+        store.open.set()
+        assert sent.result(PATIENCE_S).json()["count"] == 1
+        assert closed.result(PATIENCE_S).json()["run"]["test_result"]["passed"] is True

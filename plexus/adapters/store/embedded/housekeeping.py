@@ -124,7 +124,7 @@ class Housekeeping:
         if self._checked is None or not self._checked <= now_ns < self._checked + upkeep.check_ns:
             if gone := retention.due(inside.manifest.files(), upkeep, now_ns):
                 return retention.let_go(inside, gone)
-            if inside.streams.forget_silent(now_ns - upkeep.stream_ns):
+            if inside.streams.let_go(now_ns - upkeep.stream_ns):
                 return iter([None])
             self._checked = now_ns
         if run := merging.due(inside.shelf.files, upkeep, now_ns):

@@ -15,6 +15,7 @@ from plexus.adapters.store.embedded.manifest import Manifest
 from plexus.adapters.store.embedded.newest import STRETCH_POINTS, Newest
 from plexus.adapters.store.embedded.shelf import Shelf
 from plexus.adapters.store.embedded.streams import Streams
+from plexus.protocol.ledger import SILENT_NS
 
 DAY_NS = 86_400_000_000_000
 
@@ -35,7 +36,7 @@ class Upkeep:
         retention_days: days (UTC) that are kept, today's not counted; None for all.
         retention_bytes: bytes of history that are kept; None for any.
         retry_ns: how long nothing is tried again after it failed.
-        stream_ns: streams that are silent for so long are let go of.
+        stream_ns: streams that are silent for so long are let go of; see `plexus.protocol.ledger`.
         check_ns: how often age and size are looked at.
     """
 
@@ -51,7 +52,7 @@ class Upkeep:
     retention_days: int | None = None
     retention_bytes: int | None = None
     retry_ns: int = 10 * 10**9
-    stream_ns: int = 400 * DAY_NS
+    stream_ns: int = SILENT_NS
     check_ns: int = 600 * 10**9
 
 

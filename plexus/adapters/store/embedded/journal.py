@@ -26,13 +26,10 @@ import attrs
 from plexus.adapters.privatefile import database_files, link_among, make_private_file
 from plexus.adapters.store.embedded import schema
 from plexus.domain.errors import StoreError
+from plexus.ports.store import StreamInfo
+from plexus.protocol.ledger import LET_GO, UNSET_CLOCK_NS
 
 NAME = "journal.db"
-
-_STREAMS = "SELECT org, stream, source_id, watermark, seen_ns, seq, prints FROM streams"
-
-UNSET_CLOCK_NS = 1_577_836_800 * 10**9
-"""Times before 2020 are those of a clock that was not set."""
 
 DELETED_BYTES = 2 * 1024 * 1024
 DELETED_ROWS = 1_000
@@ -57,6 +54,16 @@ class StreamRow:
 
 
 @attrs.frozen
+class Kept:
+    """A row of `journal` as it lies there, which `checked` looks at; when `fault` says so, it could not be read."""
+
+    seq: int
+    crc: Any = None
+    body: Any = None
+    fault: str = ""
+
+
+@attrs.frozen
 class Row:
     """A row of `journal` as it was found: when `fault` says what is wrong with it, `body` is worth nothing."""
 
@@ -74,6 +81,7 @@ class Journal:
     def __init__(self, data_dir: Path) -> None:
         self._path = data_dir / NAME
         self._broken = ""
+        self._closed = False
         self.writing = threading.Lock()
         """Held over every use of the file; never for longer than one short transaction takes."""
         with self._faults():
@@ -83,6 +91,7 @@ class Journal:
             with self._faults():
                 self._prepare()
                 self._cut, self._last = self._ends()
+                self._log = format(self.ask("SELECT value FROM counters WHERE name = 'log'")[0][0], "x")
                 self._measure()
         except BaseException:
             self._connection.close()
@@ -110,18 +119,32 @@ class Journal:
 
     def stream(self, org: str, stream: str) -> StreamRow | None:
         """What is kept of a stream."""
-        found = self.ask(f"{_STREAMS} WHERE org = ? AND stream = ?", (org, stream))
+        found = self.ask(
+            "SELECT org, stream, source_id, watermark, seen_ns, seq, prints FROM streams WHERE org = ? AND stream = ?",
+            (org, stream),
+        )
         return StreamRow(*found[0]) if found else None
 
-    def streams_of(self, org: str, source_id: str) -> list[StreamRow]:
-        """What is kept of the streams that began with this source."""
-        found = self.ask(f"{_STREAMS} WHERE org = ? AND source_id = ?", (org, source_id))
-        return [StreamRow(*row) for row in found]
+    def streams_of(self, org: str, source_id: str, after: int, limit: int) -> tuple[list[StreamInfo], int | None]:
+        """Up to `limit` of the streams that began with this source, from `after` (0) on; what to go on after.
 
-    def forget_streams(self, before_ns: int, limit: int, spared: Collection[tuple[str, str]]) -> int:
+        None when that was all. A stream that is written meanwhile may come twice, and none is missed.
+        """
+        # By the index on (org, source_id), in which rows are in the order of rowid; never the prints, 16 KiB each.
+        found = self.ask(
+            "SELECT rowid, stream, watermark, seen_ns FROM streams"
+            " WHERE org = ? AND source_id = ? AND rowid > ? ORDER BY rowid LIMIT ?",
+            (org, source_id, after, limit),
+        )
+        known = [StreamInfo(*row) for _, *row in found if row[1] != LET_GO]
+        return known, found[-1][0] if len(found) == limit else None
+
+    def let_go_of_streams(self, before_ns: int, limit: int, spared: Collection[tuple[str, str]]) -> int:
         """Let go of streams that nobody heard of since then, so many at once, but those; how many.
 
-        One that was heard of before there was this software was so by a clock that was not set: it stays.
+        Their rows stay, without prints and out of the way of the index on `seen_ns`: some 140 bytes that keep a batch
+        that comes after all from being taken for one of a new stream. What was heard of by a clock that was not set
+        stays whole.
         """
         silent = self.ask(
             "SELECT org, stream FROM streams WHERE seen_ns < ? AND seen_ns > ?", (before_ns, UNSET_CLOCK_NS)
@@ -129,7 +152,11 @@ class Journal:
         gone = [stream for stream in silent if stream not in spared][:limit]
         if gone:
             with self.transaction() as connection:
-                connection.executemany("DELETE FROM streams WHERE org = ? AND stream = ?", gone)
+                connection.executemany(
+                    f"UPDATE streams SET watermark = {LET_GO:d}, seen_ns = 0, prints = x''"  # noqa: S608 - a number
+                    " WHERE org = ? AND stream = ?",
+                    gone,
+                )
         return len(gone)
 
     @property
@@ -140,7 +167,7 @@ class Journal:
     def rows(self) -> Iterator[Row]:
         """Every row that is not sealed, in order; one that is damaged says so, and the next one follows."""
         for seq in range(self._cut + 1, self._last + 1):
-            yield self.row(seq)
+            yield checked(self.kept(seq))
 
     @property
     def cut(self) -> int:
@@ -175,9 +202,14 @@ class Journal:
         del self._lengths[:rows]
         return True
 
-    def log(self) -> str:
-        """The name of this journal's numbering; a copy that goes on by itself has another."""
-        return format(self.ask("SELECT value FROM counters WHERE name = 'log'")[0][0], "x")
+    def end(self) -> tuple[str, int]:
+        """The name of this journal's numbering, and `last`; a copy that goes on by itself has another name.
+
+        Without `writing`.
+        """
+        if self._closed:
+            raise StoreError(f"{self._path}: the store is closed")
+        return self._log, self._last
 
     def copy_to(self, copy: sqlite3.Connection, pages: int, progress: Callable[[int, int, int], object]) -> None:
         """Copy the whole file, what is committed meanwhile included; `progress` is called between its pieces."""
@@ -204,23 +236,18 @@ class Journal:
 
     def close(self) -> None:
         """Let go of the file; closing twice is fine."""
-        self._broken = self._broken or "the store is closed"
+        self._broken, self._closed = self._broken or "the store is closed", True
         with self._faults():
             self._connection.close()
 
-    def row(self, seq: int) -> Row:
+    def kept(self, seq: int) -> Kept:
         """One row, sealed or not."""
         # One by one and by key: a page that cannot be read takes its own row with it and no other.
         try:
             found = self._connection.execute("SELECT crc, body FROM journal WHERE seq = ?", (seq,)).fetchone()
         except sqlite3.DatabaseError as exc:
-            return Row(seq, fault=str(exc))
-        if found is None:
-            return Row(seq, fault="it is missing")
-        crc, body = found
-        if not isinstance(body, bytes) or crc != _crc(seq, body):
-            return Row(seq, fault="its checksum does not match")
-        return Row(seq, body)
+            return Kept(seq, fault=str(exc))
+        return Kept(seq, fault="it is missing") if found is None else Kept(seq, *found)
 
     def damaged(self, seq: int, what: str) -> str:
         """A sentence about a row that cannot be read."""
@@ -283,6 +310,15 @@ class Journal:
             self._broken = f"the disk failed ({exc}); nothing more is stored until the gateway is started again"
             return f": {self._broken}"
         return f": {exc}; check the disk, and that the file is Plexus's own"
+
+
+def checked(kept: Kept) -> Row:
+    """The row, or what is wrong with it. It takes the longer the larger it is, and no lock."""
+    if kept.fault:
+        return Row(kept.seq, fault=kept.fault)
+    if not isinstance(kept.body, bytes) or kept.crc != _crc(kept.seq, kept.body):
+        return Row(kept.seq, fault="its checksum does not match")
+    return Row(kept.seq, kept.body)
 
 
 def _crc(seq: int, body: bytes) -> int:

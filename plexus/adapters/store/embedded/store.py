@@ -13,7 +13,7 @@ from plexus.adapters.store.embedded.files.sealedfile import SealedFile
 from plexus.adapters.store.embedded.hot import HotTables
 from plexus.adapters.store.embedded.housekeeping import Housekeeping
 from plexus.adapters.store.embedded.inside import Inside, Upkeep
-from plexus.adapters.store.embedded.journal import Journal
+from plexus.adapters.store.embedded.journal import Journal, checked
 from plexus.adapters.store.embedded.manifest import Manifest
 from plexus.adapters.store.embedded.newest import Newest
 from plexus.adapters.store.embedded.sealing import unlink
@@ -37,7 +37,7 @@ from plexus.ports.store import (
     Window,
 )
 from plexus.protocol.columns import Columns
-from plexus.protocol.ledger import Draft
+from plexus.protocol.ledger import Draft, refusal_of_silent
 
 _log = logging.getLogger(__name__)
 
@@ -201,14 +201,15 @@ class EmbeddedStore:
         return self._streams.of_source(org, source_id)
 
     def head(self) -> Head:
-        """Where the order of commits is."""
-        with self._journal.writing:
-            return Head(self._journal.log(), self._journal.last)
+        """Where the order of commits is, which is known in memory: nobody waits for it."""
+        return Head(*self._journal.end())
 
     def replay(self, org: str, source_id: str, first: int, max_points: int) -> Replayed | None:
-        """The source's points in the order of commit, for as long as the journal keeps its rows."""
-        with self._journal.writing:
-            last = self._journal.last
+        """The source's points in the order of commit, for as long as the journal keeps its rows.
+
+        A commit waits for the reading of one row at most: rows are checked and unpacked outside of the lock.
+        """
+        last = self._journal.last
         # After it: who is renamed in between has the new name in all of these rows.
         renames = self._inside.manifest.renames()
         if replaying.was_left(renames, org, source_id, first):
@@ -216,8 +217,8 @@ class EmbeddedStore:
 
         def read(seq: int) -> record.Record | None:
             with self._journal.writing:
-                row = self._journal.row(seq)
-            return replaying.found(row, renames)
+                kept = self._journal.kept(seq)
+            return replaying.found(checked(kept), renames)
 
         return replaying.replay(read, last, org, source_id, first, max_points)
 
@@ -282,7 +283,9 @@ class EmbeddedStore:
         if key not in drafts:
             drafts[key] = self._streams.draft(*key, submission.source_id)
         seen_ns[key] = submission.arrival_ns
-        verdict = drafts[key].judge(submission.batch)
+        verdict = drafts[key].judge(submission.batch, submission.source_id)
+        if drafts[key].state.was_let_go:
+            _log.warning("%s", refusal_of_silent(submission.org, submission.source_id, submission.batch))
         stored = len(submission.columns) if verdict == "store" else 0
         return Receipt(verdict, stored, drafts[key].watermark, seq)
 

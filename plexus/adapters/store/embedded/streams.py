@@ -3,7 +3,8 @@
 A batch costs its stream nothing but 16 bytes in the group's own record. The table is written when a stream leaves
 memory, which the longest unused one does when there are too many, in the transaction of the group that is committed
 then; and before rows are sealed that say more of it than the table does. At start the records are applied to what the
-table holds, each to streams that have not seen it yet.
+table holds, each to streams that have not seen it yet. A stream that is let go of is in the table alone, where its row
+says so for ever.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import attrs
 
-from plexus.adapters.store.embedded.journal import UNSET_CLOCK_NS, Journal, StreamRow
+from plexus.adapters.store.embedded.journal import Journal, StreamRow
 from plexus.adapters.store.embedded.record import Step
 from plexus.ports.store import StreamInfo
-from plexus.protocol.ledger import Draft, StreamState
+from plexus.protocol.ledger import Draft, StreamState, is_silent
 
 MAX_IN_MEMORY = 10_000
 """Each takes up to 16 KiB, once it has carried 1,024 batches."""
@@ -25,7 +26,10 @@ MAX_IN_MEMORY = 10_000
 KEPT_AT_ONCE = 64
 """Streams that one transaction writes ahead of sealing: up to 1 MiB."""
 
-FORGOTTEN_AT_ONCE = 500
+LET_GO_AT_ONCE = 500
+
+LISTED_AT_ONCE = 500
+"""Streams that are read from the table while commits wait: a millisecond."""
 
 Key = tuple[str, str]
 """(org, stream)."""
@@ -97,29 +101,46 @@ class Streams:
             return True
 
     def of_source(self, org: str, source_id: str) -> list[StreamInfo]:
-        """The streams that began with this source, the one heard of last first. Takes `writing`."""
+        """The streams that began with this source, the one heard of last first.
+
+        Takes `writing` for a copy of what is in memory and for each lot from the table, and looks at them outside: a
+        commit waits for a millisecond at most, however many there are.
+        """
         with self._journal.writing:
-            kept = self._journal.streams_of(org, source_id)
-            found = {row.stream: StreamInfo(row.stream, row.watermark, row.seen_ns) for row in kept}
-            for (own, stream), held in self._held.items():
-                if own == org and held.state.source_id == source_id:
-                    found[stream] = StreamInfo(stream, held.state.watermark, held.seen_ns)
+            in_memory = list(self._held.items())
+        # First those in memory: one that leaves it now is in the table when that is read, and so none is missed.
+        found = {
+            stream: StreamInfo(stream, held.state.watermark, held.seen_ns)
+            for (own, stream), held in in_memory
+            if own == org and held.state.source_id == source_id
+        }
+        for info in self._in_table(org, source_id):
+            known = found.get(info.stream)
+            if known is None or known.watermark < info.watermark:
+                found[info.stream] = info
         return sorted(found.values(), key=lambda info: (-info.seen_ns, info.stream))
 
-    def forget_silent(self, before_ns: int) -> int:
+    def let_go(self, before_ns: int) -> int:
         """Let go of some of the streams that nobody heard of since then; how many. Takes `writing`."""
         with self._journal.writing:
-            silent = [key for key, one in self._held.items() if UNSET_CLOCK_NS < one.seen_ns < before_ns]
+            silent = [key for key, one in self._held.items() if is_silent(one.seen_ns, before_ns)]
             for key in silent:
                 if key not in self._unkept:
                     del self._held[key]
-            return self._journal.forget_streams(before_ns, FORGOTTEN_AT_ONCE, self._held.keys())
+            return self._journal.let_go_of_streams(before_ns, LET_GO_AT_ONCE, self._held.keys())
 
     def rename(self, org: str, source_id: str, new: str) -> None:
         """The source that streams began with has another name; the table is the caller's."""
         for (own, _stream), held in self._held.items():
             if own == org and held.state.source_id == source_id:
                 held.state.source_id = new
+
+    def _in_table(self, org: str, source_id: str) -> Iterator[StreamInfo]:
+        after: int | None = 0
+        while after is not None:
+            with self._journal.writing:
+                lot, after = self._journal.streams_of(org, source_id, after, LISTED_AT_ONCE)
+            yield from lot
 
     def _due(self, upto: int) -> Iterator[Key]:
         return (key for key, _first in itertools.takewhile(lambda item: item[1] <= upto, self._unkept.items()))

@@ -75,6 +75,32 @@ class CommitContract(StoreSuite):
             assert store.commit([renamed]) == [Receipt("duplicate", 0, 1)]
             assert list(store.sources("acme")) == ["rig-01"]
 
+    def test_a_stream_takes_nothing_new_from_another_source_than_its_first(self) -> None:
+        with self.store() as store:
+            store.commit([submission(("rpm", 0, 1.5), batch=named(1))])
+            others = [named(2), named(2, base=2), named(9, base=9), named(1, digest="ee")]
+            foreign = [submission(("rpm", 1, 9), source_id="rig-02", batch=name) for name in others]
+            assert store.commit(foreign) == [Receipt("fork", 0, 1)] * 4
+            assert list(store.sources("acme")) == ["rig-01"]
+            assert store.commit([submission(("rpm", 1, 2.5), batch=named(2))]) == [Receipt("store", 1, 2)]
+            assert values_of(store, "rpm") == [1.5, 2.5]
+
+    def test_a_stream_is_its_first_sources_inside_one_group_too(self) -> None:
+        with self.store() as store:
+            group = [submission(batch=named(1)), submission(source_id="rig-02", batch=named(2))]
+            assert [receipt.verdict for receipt in store.commit(group)] == ["store", "fork"]
+            other = submission(source_id="rig-02", batch=named(2, stream="f" * 32, base=2))
+            assert [receipt.verdict for receipt in store.commit([other])] == ["store"]
+
+    def test_a_renamed_source_goes_on_with_its_stream_and_its_old_name_does_not(self) -> None:
+        with self.store() as store:
+            store.commit([submission(("rpm", 0, 1.5), batch=named(1))])
+            store.rename("acme", "rig-01", "left-arm")
+            old, new = (submission(("rpm", 1, 2.5), source_id=name, batch=named(2)) for name in ("rig-01", "left-arm"))
+            assert store.commit([old]) == [Receipt("fork", 0, 1)]
+            assert store.commit([new]) == [Receipt("store", 1, 2)]
+            assert values_of(store, "rpm", source_id="left-arm") == [1.5, 2.5]
+
     def test_an_earlier_repeat_is_a_repeat(self) -> None:
         with self.store() as store:
             store.commit([submission(("rpm", n, n), batch=named(n)) for n in (1, 2, 3)])

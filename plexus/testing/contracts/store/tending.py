@@ -7,6 +7,7 @@ from pathlib import Path
 
 from plexus.domain.loss import Loss
 from plexus.ports.store import Receipt, Selection, Store, StreamInfo
+from plexus.protocol.batch import MAX_N
 from plexus.testing.contracts.store.suite import (
     ALWAYS,
     NS_PER_MS,
@@ -21,7 +22,8 @@ from plexus.testing.contracts.store.suite import (
 )
 
 T0_NS = T0_MS * NS_PER_MS
-LATER_NS = T0_NS + 30 * 86_400 * 10**9
+DAY_NS = 86_400 * 10**9
+LATER_NS = T0_NS + 30 * DAY_NS
 OTHER = "f" * 32
 
 
@@ -86,13 +88,49 @@ class TendingContract(StoreSuite):
             store.commit([submission(("rpm", 0, 1), batch=named(1), arrival_ns=10)])
             store.commit([submission(("rpm", 1, 1), batch=named(4, base=3, stream=OTHER), arrival_ns=20)])
             store.commit([submission(("rpm", 1, 1), batch=named(3, base=3, stream=OTHER), arrival_ns=30)])
-            store.commit([submission(("rpm", 1, 1), source_id="rig-02", batch=named(2), arrival_ns=40)])
+            store.commit([submission(("rpm", 1, 1), source_id="rig-02", batch=named(1), arrival_ns=35)])
+            store.commit([submission(("rpm", 1, 1), batch=named(2), arrival_ns=40)])
             expected = [StreamInfo(named(1).stream, 2, 40), StreamInfo(OTHER, 3, 30)]
             assert list(store.streams("acme", "rig-01")) == expected
             tend(store)
             assert list(store.streams("acme", "rig-01")) == expected
             assert list(store.streams("acme", "rig-02")) == []
             assert list(store.streams("globex", "rig-01")) == []
+
+    def test_no_batch_of_a_stream_that_was_silent_for_400_days_is_stored_as_new(self) -> None:
+        with self.store() as store:
+            store.commit([submission(("rpm", n, n), batch=named(n), arrival_ns=T0_NS) for n in (1, 2, 3)])
+            store.commit([submission(("rpm", 9, 9), batch=named(1, stream=OTHER), arrival_ns=T0_NS + 3 * DAY_NS)])
+            tend(store, T0_NS + 399 * DAY_NS)
+            assert [info.stream for info in store.streams("acme", "rig-01")] == [OTHER, named(1).stream]
+            tend(store, T0_NS + 401 * DAY_NS)
+            assert [info.stream for info in store.streams("acme", "rig-01")] == [OTHER]
+            self._refuses_all_of_it(store, "rig-01")
+            assert store.commit([submission(batch=named(2, stream=OTHER))]) == [Receipt("store", 0, 2)]
+            never_heard_of = named(57, base=57, stream="d" * 32)
+            assert store.commit([submission(batch=never_heard_of)]) == [Receipt("store", 0, 57)]
+
+    def test_a_stream_that_was_let_go_of_stays_so_when_its_source_is_renamed_or_removed(self) -> None:
+        with self.store() as store:
+            store.commit([submission(("rpm", n, n), batch=named(n), arrival_ns=T0_NS) for n in (1, 2, 3)])
+            tend(store, T0_NS + 401 * DAY_NS)
+            store.rename("acme", "rig-01", "bench")
+            self._refuses_all_of_it(store, "bench")
+            store.remove("acme", Selection(["bench"]))
+            tend(store, T0_NS + 900 * DAY_NS)
+            self._refuses_all_of_it(store, "bench")
+            assert list(store.streams("acme", "bench")) == []
+
+    @staticmethod
+    def _refuses_all_of_it(store: Store, source_id: str) -> None:
+        """Whatever `n` and `base` say, and whatever is in it."""
+        before = values_of(store, "rpm", source_id=source_id)
+        for n, base in ((1, 1), (2, 1), (3, 3), (4, 4), (4, 1), (57, 57), (MAX_N, MAX_N)):
+            for digest in (None, "ee"):
+                again = submission(("rpm", 0, "again"), source_id=source_id, batch=named(n, base, digest=digest))
+                (receipt,) = store.commit([again])
+                assert (receipt.verdict, receipt.stored) == ("fork", 0)
+        assert values_of(store, "rpm", source_id=source_id) == before
 
     # --- removal -------------------------------------------------------------------------------------------------
 

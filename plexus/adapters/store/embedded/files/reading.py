@@ -25,6 +25,9 @@ from plexus.adapters.store.embedded.values import PACKED
 MAX_CHUNKS = 100_000
 """Columns of row groups that open files may have together: a footer takes a KiB of memory for each."""
 
+MAX_FILES = 256
+"""Files that are kept open: a file descriptor each, of which a process may have as few as 1,024 in all."""
+
 PART_GROUPS = 16
 """Row groups that are read at once, and half a million rows."""
 
@@ -65,9 +68,10 @@ class _Open:
 class Reader:
     """Files of one history, with the footers of those used last in memory. For any thread; raises StoreError."""
 
-    def __init__(self, folder: Path, max_chunks: int = MAX_CHUNKS) -> None:
+    def __init__(self, folder: Path, max_chunks: int = MAX_CHUNKS, max_files: int = MAX_FILES) -> None:
         self._folder = folder
         self._max_chunks = max_chunks
+        self._max_files = max_files
         self._lock = threading.Lock()
         self._open: OrderedDict[tuple[str, str], _Open] = OrderedDict()
         self._chunks = 0
@@ -156,9 +160,12 @@ class Reader:
             if key not in self._open:
                 self._open[key] = made
                 self._chunks += made.chunks
-            while self._chunks > self._max_chunks and len(self._open) > 1:
+            while self._is_much() and len(self._open) > 1:
                 self._drop(next(iter(self._open)))
             return made
+
+    def _is_much(self) -> bool:
+        return self._chunks > self._max_chunks or len(self._open) > self._max_files
 
     def _drop(self, key: tuple[str, str]) -> None:
         # Not closed: who reads from it at this moment goes on, and the last one to let go of it closes it.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -10,8 +9,9 @@ import attrs
 import numpy as np
 import pyarrow as pa
 
+from plexus.adapters.store.embedded.files import jsontexts
 from plexus.adapters.store.embedded.files.bridge import Array, arrow, arrow_text, numbers, united
-from plexus.adapters.store.embedded.values import INT, PACKED, unpack
+from plexus.adapters.store.embedded.values import INT, PACKED
 from plexus.domain.values import Value
 
 TEXT_COLUMNS = ("text", "tags", "run_id")
@@ -84,11 +84,10 @@ def values_of(kind: Array, num: Array, text: pa.Array | None) -> list[Value]:
     packed = np.flatnonzero(kind == PACKED)
     if len(packed):
         assert text is not None  # a packed value has its text
-        known: dict[str, Value] = {}
-        for i, written in zip(packed.tolist(), text.take(arrow(packed)).to_pylist(), strict=True):
-            value = known.get(written)
-            if value is None or isinstance(value, (dict, list)):  # two rows never share an object
-                value = known[written] = json.loads(written)
+        values = jsontexts.read(text.take(arrow(packed)).to_pylist())
+        if len(values) == len(found):
+            return values
+        for i, value in zip(packed.tolist(), values, strict=True):
             found[i] = value
     return found
 
@@ -99,7 +98,7 @@ def texts(kind: Array, packed: pa.Array) -> pa.Array | None:
     if not len(where):
         return None
     encoded = packed.take(arrow(where)).dictionary_encode()
-    written = arrow_text([_json(unpack(value)) for value in encoded.dictionary.to_pylist()])
+    written = arrow_text(jsontexts.written(encoded.dictionary.to_pylist()))
     codes = np.zeros(len(kind), np.int32)
     codes[where] = numbers(encoded.indices)
     return written.take(arrow(codes, kind != PACKED))
@@ -173,7 +172,3 @@ def _extras_of(
 
 def _none_for_nulls(column: pa.Array) -> pa.Array | None:
     return None if column.null_count == len(column) else column
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

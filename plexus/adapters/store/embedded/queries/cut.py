@@ -14,6 +14,7 @@ from plexus.adapters.store.embedded.files.bridge import Array, arrow, numbers
 from plexus.adapters.store.embedded.files.reading import Reader
 from plexus.adapters.store.embedded.files.rows import Rows, joined, of_table, sorted_rows
 from plexus.adapters.store.embedded.files.sealedfile import Kind, SealedFile
+from plexus.adapters.store.embedded.queries.turn import alone
 from plexus.domain.errors import StoreError
 from plexus.ports.store import Question, Window
 
@@ -83,7 +84,8 @@ class Asked:
                 rowid = numbers(table.column("rowid"))
                 if (rowid[1:] < rowid[:-1]).any():
                     table = table.take(arrow(np.argsort(rowid)))
-                rows = of_table(table, self.cut.extras, places=self.kind == "events")
+                with alone(len(table)):
+                    rows = of_table(table, self.cut.extras, places=self.kind == "events")
                 yield sorted_rows(rows, np.searchsorted(self.series, rows.series))
 
     def hot_count(self) -> int:

@@ -12,6 +12,7 @@ from plexus.adapters.store.embedded.files.bridge import Array
 from plexus.adapters.store.embedded.files.index import GROUP
 from plexus.adapters.store.embedded.files.rows import Rows, sorted_rows
 from plexus.adapters.store.embedded.queries.cut import Asked, Picked
+from plexus.adapters.store.embedded.queries.turn import alone
 from plexus.protocol.columns import Columns
 
 PART = 50_000
@@ -80,22 +81,25 @@ def _stretches(asked: Asked) -> Iterator[Asked]:
 
 
 def _columns(rows: Rows, picked: Picked) -> Iterator[Columns]:
-    values = rows.values()
-    tags = _tags(rows)
-    run_ids: list[str | None] = [None] * len(rows) if rows.run_id is None else rows.run_id.to_pylist()
+    with alone(len(rows)):
+        values = rows.values()
+        tags = _tags(rows)
+        run_ids: list[str | None] = [None] * len(rows) if rows.run_id is None else rows.run_id.to_pylist()
     for begin in range(0, len(rows), PART):
         part = slice(begin, min(len(rows), begin + PART))
-        series = rows.series[part]
-        names = [picked[number] for number in series.tolist()]
-        yield Columns(
-            source_id=[source_id for source_id, _ in names],
-            metric=[metric for _, metric in names],
-            t_ns=rows.t_ns[part].tolist(),
-            is_event=[False] * len(names),
-            value=values[part],
-            tags=tags[part],
-            run_id=run_ids[part],
-        )
+        with alone(part.stop - begin):
+            series = rows.series[part]
+            names = [picked[number] for number in series.tolist()]
+            columns = Columns(
+                source_id=[source_id for source_id, _ in names],
+                metric=[metric for _, metric in names],
+                t_ns=rows.t_ns[part].tolist(),
+                is_event=[False] * len(names),
+                value=values[part],
+                tags=tags[part],
+                run_id=run_ids[part],
+            )
+        yield columns
 
 
 def _tags(rows: Rows) -> list[Mapping[str, str] | None]:

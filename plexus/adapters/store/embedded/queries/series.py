@@ -12,6 +12,7 @@ from plexus.adapters.store.embedded.files.bridge import Array
 from plexus.adapters.store.embedded.files.rows import Rows, joined, run_starts
 from plexus.adapters.store.embedded.queries.cut import Asked, Picked
 from plexus.adapters.store.embedded.queries.doubles import Doubles
+from plexus.adapters.store.embedded.queries.turn import alone
 from plexus.domain.event import Event
 from plexus.domain.series import Series
 from plexus.ports.store import RawSeries
@@ -43,7 +44,8 @@ def raw(asked: Asked, picked: Picked, limit: int) -> RawSeries:
         own = rank[np.searchsorted(asked.series, rows.series)]
         oldest = np.lexsort((own, rows.t_ns))[:limit]
         rows = rows.take(oldest[np.lexsort((np.arange(len(oldest)), own[oldest]))])
-    return RawSeries({picked[series][1]: found for series, found in _by_series(rows)}, truncated=total > limit)
+    with alone(len(rows)):
+        return RawSeries({picked[series][1]: found for series, found in _by_series(rows)}, truncated=total > limit)
 
 
 def events(asked: Asked, picked: Picked, limit: int, *, newest: bool) -> list[Event]:
@@ -61,7 +63,8 @@ def events(asked: Asked, picked: Picked, limit: int, *, newest: bool) -> list[Ev
         return []
     rows = joined(pieces)
     rows = rows.take(slice(max(0, len(rows) - limit), len(rows)) if newest else slice(0, limit))
-    return list(_events(rows, picked))
+    with alone(len(rows)):
+        return list(_events(rows, picked))
 
 
 def _stretches(asked: Asked, limit: int, *, newest: bool) -> Iterator[Asked]:
