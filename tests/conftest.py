@@ -99,8 +99,13 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
 @pytest.fixture(autouse=True)
 def _no_device_outlives_its_test() -> Iterator[None]:
     """A client that nobody closed goes on dialling, into the tests that come after."""
+    before = _uplinks()
     yield
-    uplinks = [thread for thread in threading.enumerate() if thread.name == "plexus-uplink"]
+    uplinks = _uplinks() - before
     for uplink in uplinks:
         uplink.join(5.0)
     assert not any(uplink.is_alive() for uplink in uplinks), "the test left a Plexus open"
+
+
+def _uplinks() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name == "plexus-uplink"}

@@ -189,12 +189,15 @@ def test_two_clients_that_start_at_once_send_each_row_once(tmp_path: Path) -> No
     program = (
         "import sys\nfrom pathlib import Path\nfrom plexus.client.spooling import keep_for_source\n"
         "keeping = keep_for_source(Path(sys.argv[1]), 'rig-01', 100_000, print)\n"
-        "print(keeping.own.points)\nsys.stdin.read()\nkeeping.own.close()\n"
+        "print(keeping.own.points, flush=True)\nsys.stdin.read()\nkeeping.own.close()\n"
     )
     command = [sys.executable, "-c", program, str(tmp_path)]
     clients = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    found = [client.communicate("", timeout=60)[0] for client in clients]
-    assert sum(int(text) for text in found) == 3_000
+    # None ends before all have said what they have: what one leaves behind, a later one takes over.
+    found = [int(client.stdout.readline()) for client in clients if client.stdout is not None]
+    for client in clients:
+        client.communicate("", timeout=60)
+    assert sum(found) == 3_000
 
 
 # --- which files --------------------------------------------------------------------------------------------

@@ -1,5 +1,5 @@
-"""The mixed load: devices of ours, bare HTTP and WebSocket devices, readers, exports, removals, runs and commands, in
-threads.
+"""The mixed load: devices of ours with a camera, bare HTTP and WebSocket devices, readers, viewers, exports, removals,
+runs and commands, in threads.
 
 Each worker does one round of its work, waits a moment on the common end, and goes on until that comes; what it sent is
 counted so that it can be compared with what is stored.
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,15 +18,17 @@ from websockets.sync.client import connect
 
 from plexus import Plexus, PlexusAPI
 from tests.support import plain
+from tests.support.jpegs import jpeg
 from tests.support.served import Served
 
 PAUSE_S = 0.05
+CAMERA, PICTURE = "front", jpeg(b"\x55" * 20_000)
 RECONNECTS_EVERY = 40
 """Rounds after which a bare device hangs up and comes back."""
 
 
 class Load:
-    """All workers over one gateway. `sent` is what is owed, by source."""
+    """All workers over one gateway. `sent` is what is owed, by source; `read` counts what came live."""
 
     def __init__(self, served: Served, folder: Path) -> None:
         self._served = served
@@ -34,7 +37,7 @@ class Load:
         self._read_enough = threading.Event()
         self._lock = threading.Lock()
         self.sent: dict[str, int] = {}
-        self.read = 0
+        self.read: Counter[str] = Counter()
         self.faults: list[BaseException] = []
         others: list[Callable[[], None]] = [
             lambda: self._device("ours-0"),
@@ -47,7 +50,8 @@ class Load:
             self._files,
             self._removals,
         ]
-        readers: list[Callable[[], None]] = [lambda: self._live("ours-0"), lambda: self._live("socket-0"), self._events]
+        readers: list[Callable[[], None]] = [lambda: self._live("ours-0"), lambda: self._live("socket-0")]
+        readers += [self._events, self._viewer]
         self._readers = [threading.Thread(target=self._guarded, args=(work,), daemon=True) for work in readers]
         self._others = [threading.Thread(target=self._guarded, args=(work,), daemon=True) for work in others]
 
@@ -106,6 +110,7 @@ class Load:
                     number += 1
                 self._owe(source_id, 200)
                 px.event("soak.round", {"number": number})
+                px.send_video_frame(PICTURE, CAMERA)
             assert px.flush(60.0), "a device could not deliver everything"
 
     def _socket(self, source_id: str) -> None:
@@ -152,8 +157,8 @@ class Load:
             while not self._read_enough.is_set():
                 with api.metrics.stream(source_id, metrics=["soak.value"]) as stream:
                     for _point in stream:
-                        self.read += 1
-                        if self._read_enough.is_set() or self.read % 50_000 == 0:
+                        self.read[source_id] += 1
+                        if self._read_enough.is_set() or self.read[source_id] % 50_000 == 0:
                             break
 
     def _events(self) -> None:
@@ -161,7 +166,16 @@ class Load:
             while not self._read_enough.is_set():
                 with api.events.stream("ours-0") as stream:
                     for _event in stream:
-                        self.read += 1
+                        self.read["events"] += 1
+                        if self._read_enough.is_set():
+                            break
+
+    def _viewer(self) -> None:
+        with PlexusAPI(api_key=self._served.key, base_url=self._served.url) as api:
+            while not self._read_enough.is_set():
+                with api.video.stream("ours-0", CAMERA) as stream:
+                    for _frame in stream:
+                        self.read["video"] += 1
                         if self._read_enough.is_set():
                             break
 
