@@ -17,7 +17,7 @@ from tests.soak.load import Load
 from tests.support.served import Served
 from tests.support.waiting import eventually
 
-SOAK_S = float(os.environ.get("SOAK_S", "8"))
+SOAK_S = float(os.environ.get("SOAK_S", "6"))
 SAMPLES = 40
 JUDGED_FROM_S = 300.0
 """Memory and disk are judged once so much time has passed: before it, caches fill and nothing was sealed yet."""
