@@ -30,8 +30,8 @@ test-simulation: $(VENV)/.dev
 # root may mount one. FAULT_SEED chooses where they begin. `make test` has a handful of each.
 test-faults: $(VENV)/.dev
 	FAULT_KILLS=$${FAULT_KILLS:-200} FAULT_STORM=$${FAULT_STORM:-50} FAULT_SEQUENCES=$${FAULT_SEQUENCES:-50} \
-	POWER_CUT_STATES=$${POWER_CUT_STATES:-20000} SPOOL_DAMAGE=all RECONNECT_SOCKETS=10000 SLOW_SOCKETS=1000 STRICT_P99=1 FULL_DISK_TMPFS=$$(test "$$(id -u)" = 0 && echo 1) \
-	  $(BIN)/python -m pytest -s --timeout 3600 tests/faults tests/security/test_slow_clients.py $(ARGS)
+	POWER_CUT_STATES=$${POWER_CUT_STATES:-20000} SPOOL_DAMAGE=all RECONNECT_SOCKETS=10000 SLOW_SOCKETS=1000 CARDINALITY_NAMES=1000000 STRICT_P99=1 FULL_DISK_TMPFS=$$(test "$$(id -u)" = 0 && echo 1) \
+	  $(BIN)/python -m pytest -s --timeout 3600 tests/faults tests/security/test_slow_clients.py tests/security/test_cardinality.py $(ARGS)
 
 # Mixed load on one gateway for 15 minutes; `make test-soak SOAK_S=28800` for 8 hours. `make test` has a few seconds of it.
 test-soak: SOAK_S ?= 900

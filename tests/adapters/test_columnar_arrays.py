@@ -66,19 +66,19 @@ def check(body: bytes) -> bool:
     return True
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(number_blocks(), min_size=1, max_size=3), st.sampled_from([columnar.PLAIN, columnar.BEST]))
 def test_numbers_are_read_alike(some: list[Block], packing: int) -> None:
     check(columnar.write_body(some, packing))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.one_of(blocks(), odd_blocks()), max_size=3))
 def test_everything_else_is_read_alike_or_left_to_the_plain_reader(some: list[Block]) -> None:
     check(columnar.write_body(some, columnar.BEST))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(number_blocks(), st.integers(0, 10_000), st.integers(0, 255))
 def test_a_body_with_a_wrong_byte_is_read_alike_or_left(block: Block, at: int, byte: int) -> None:
     body = bytearray(columnar.write_body([block], columnar.PLAIN))

@@ -151,13 +151,13 @@ BODIES = st.one_of(JSON.map(lambda value: json.dumps(value).encode()), st.binary
 NAMES = st.sampled_from(sorted(ROUTES))
 
 
-@settings(FEW, max_examples=200)
+@settings(FEW, max_examples=100)
 @given(body=BODIES, name=NAMES)
 def test_any_body_is_read_or_refused_by_name(reader: Answering, body: bytes, name: str) -> None:
     reader.ask(ROUTES[name].ask, body)
 
 
-@settings(FEW, max_examples=200)
+@settings(FEW, max_examples=100)
 @given(data=st.data(), name=NAMES)
 def test_a_right_answer_with_one_thing_put_wrong_is_read_or_refused_by_name(
     reader: Answering, data: st.DataObject, name: str

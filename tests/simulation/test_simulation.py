@@ -9,7 +9,7 @@ from tests.simulation.runner import failures_of, run_all
 from tests.simulation.world import Broken
 
 FIRST = int(os.environ.get("SIM_SEED", "1"))
-EPISODES = 1_000
+EPISODES = 600
 """`make test-simulation` runs 100,000."""
 
 
