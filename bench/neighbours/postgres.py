@@ -48,7 +48,7 @@ class Postgres:
         self._server = ServerProcess(
             [*self._as, str(self._programs / "postgres"), "-D", str(data), *settings], self._folder
         )
-        self._server.wait_until(lambda: listens(self._port))
+        self._server.wait_until(self._lets_in)
         with self._connect() as link:
             link.execute(TABLE)
             link.execute(INDEX)
@@ -72,6 +72,16 @@ class Postgres:
         if found is None or found[0] != load.total:
             raise AssertionError(f"{load.total} sent, {found} stored")
         return load.total / took
+
+    def _lets_in(self) -> bool:
+        """It listens before it is ready."""
+        if not listens(self._port):
+            return False
+        try:
+            self._connect().close()
+        except psycopg.OperationalError:
+            return False
+        return True
 
     def _connect(self) -> psycopg.Connection[Any]:
         return psycopg.connect(host="127.0.0.1", port=self._port, user="postgres", dbname="postgres", autocommit=True)
