@@ -47,7 +47,7 @@ DATE_S = 1.0
 _FULL = b'{"error":"the gateway has all the connections that it may have; try again"}'
 TOO_MANY = (
     b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\ncontent-type: application/json\r\n"
-    b"content-length: %d\r\n\r\n%s" % (len(_FULL), _FULL)
+    b"x-content-type-options: nosniff\r\ncontent-length: %d\r\n\r\n%s" % (len(_FULL), _FULL)
 )
 TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n\r\n"
 

@@ -135,6 +135,8 @@ class TestCommands:
             px.on_command("reboot", reboot, description="Restart the flight computer")
             px.send("m", 1)
             eventually(lambda: gateway.stored)
+            # Who was connected already greets again, on a busy machine.
+            eventually(lambda: [c["name"] for c in gateway.sockets[-1].auth.get("commands", ())] == ["reboot"])
             gateway.send_command("reboot", {"delay_s": 3}, "call-7")
             eventually(lambda: len(gateway.command_results()) == 2)
         assert called == [("reboot", {"delay_s": 3})]

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -24,6 +22,7 @@ from plexus.domain.loss import Loss
 from plexus.protocol.batch import Batch
 from plexus.testing.contracts.buffer import a_batch, every, record, same
 from tests.support.recording_vfs import recorded
+from tests.support.tmpfs import needs_tmpfs, on_tmpfs
 
 CAPACITY = 4 * 1024 * 1024
 LARGE = 10_000_000
@@ -106,23 +105,16 @@ def test_on_a_full_disk_nothing_is_lost_and_what_gives_room_goes_through(
 
 
 ON_TMPFS = """
-mount -t tmpfs -o size=4m none "$1" && exec "$2" -c '
 import sys
 from pathlib import Path
 from plexus.adapters.buffer import ballast
 from tests.faults import test_full_disk
 ballast._ROOM_BYTES = 2 * ballast.BALLAST_BYTES
-getattr(test_full_disk, sys.argv[2])(Path(sys.argv[1]) / "spool.db")
-' "$1" "$3"
+test_full_disk.%s(Path(sys.argv[1]) / "spool.db")
 """
-REAL = ["live", "live_full"] if os.environ.get("FULL_DISK_TMPFS") else []
 
 
-@pytest.mark.parametrize(
-    "life", [pytest.param(life, id=life) for life in REAL] or [pytest.param("", id="not asked for")]
-)
+@needs_tmpfs
+@pytest.mark.parametrize("life", ["live", "live_full"])
 def test_the_same_on_a_real_file_system_that_is_full(tmp_path: Path, life: str) -> None:
-    if life:
-        command = ["unshare", "-rm", "sh", "-c", ON_TMPFS, "sh", str(tmp_path), sys.executable, life]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
-        assert done.returncode == 0, done.stderr
+    on_tmpfs(tmp_path, 4, ON_TMPFS % life)

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -24,6 +22,7 @@ from plexus.adapters.store.embedded.inside import Upkeep
 from plexus.domain.errors import StoreError
 from plexus.testing.contracts.store.suite import named, submission, values_of
 from tests.support.recording_vfs import recorded
+from tests.support.tmpfs import needs_tmpfs, on_tmpfs
 
 CAPACITY = 2 * 1024 * 1024
 BALLAST = 2 * 1024 * 1024
@@ -103,7 +102,6 @@ def test_on_a_full_disk_nothing_is_lost_and_it_goes_on_when_there_is_room(
 
 
 ON_TMPFS = """
-mount -t tmpfs -o size=12m none "$1" && exec "$2" -c '
 import sys
 from pathlib import Path
 from tests.faults import test_full_disk_store as test
@@ -111,14 +109,9 @@ folder = Path(sys.argv[1])
 ballast = folder / "ballast"
 ballast.write_bytes(bytes(4 * test.BALLAST))
 test.live(folder, ballast.unlink)
-' "$1"
 """
 
 
-@pytest.mark.skipif(
-    not os.environ.get("FULL_DISK_TMPFS"), reason="mounts a file system where FULL_DISK_TMPFS=1 asks for it"
-)
+@needs_tmpfs
 def test_the_same_on_a_real_file_system_that_is_full(tmp_path: Path) -> None:
-    command = ["unshare", "-rm", "sh", "-c", ON_TMPFS, "sh", str(tmp_path), sys.executable]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
-    assert done.returncode == 0, done.stderr
+    on_tmpfs(tmp_path, 12, ON_TMPFS)

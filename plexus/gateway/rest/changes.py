@@ -29,7 +29,6 @@ class Changes:
         self._turns = Turns(1, limits.questions_waiting)
         self._longest_s = limits.question_s
         self._outcomes = meters.changes
-        self._running: set[asyncio.Future[Any]] = set()
 
     async def make(self, org: str, receive: Receive, work: Callable[[], Awaitable[T]]) -> T:
         """What `work` returns, begun when it is its turn; raises what it raises.
@@ -44,7 +43,8 @@ class Changes:
         try:
             if not await came(turn, deadline, left):
                 raise self._too_long("its turn did not come, and nothing was changed: ask again later")
-            job = self._start(turn, work)
+            job = asyncio.ensure_future(work())
+            self._turns.ends_with(job, turn)
             if not await came(job, deadline, left):
                 raise self._too_long("it goes on: look again later")
             self._outcomes.labels("answered").inc()
@@ -69,17 +69,6 @@ class Changes:
                 f"{exc.waiting} changes of this organisation wait already; ask again when some are done",
                 [(b"retry-after", b"10")],
             ) from exc
-
-    def _start(self, turn: asyncio.Future[None], work: Callable[[], Awaitable[T]]) -> asyncio.Future[T]:
-        job: asyncio.Future[T] = asyncio.ensure_future(work())
-
-        def done(ended: asyncio.Future[T]) -> None:
-            self._running.discard(ended)
-            self._turns.give_back(turn)
-
-        self._running.add(job)
-        job.add_done_callback(done)
-        return job
 
     def _too_long(self, then: str) -> HttpError:
         self._outcomes.labels("time_out").inc()

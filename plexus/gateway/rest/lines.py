@@ -35,6 +35,7 @@ class Turns:
         self._free = at_once
         self._waiting = waiting
         self._lines: dict[str, deque[asyncio.Future[None]]] = {}
+        self._running: set[asyncio.Future[Any]] = set()
 
     def take(self, org: str, *, always: bool = False) -> asyncio.Future[None]:
         """A future that is done when it is this one's turn; `give_back` it in any case.
@@ -66,6 +67,18 @@ class Turns:
                     del self._lines[org]
                 return
 
+    def ends_with(self, job: asyncio.Future[Any], turn: asyncio.Future[None]) -> None:
+        """Give the turn back when the job is done, whether anybody still waits for it or not."""
+
+        def done(ended: asyncio.Future[Any]) -> None:
+            self._running.discard(ended)
+            self.give_back(turn)
+            if not ended.cancelled():
+                ended.exception()  # seen, also when nobody asks for the answer any more
+
+        self._running.add(job)
+        job.add_done_callback(done)
+
     def _next(self) -> None:
         while self._free > 0 and self._lines:
             org = next(iter(self._lines))
@@ -82,20 +95,11 @@ class Line:
     def __init__(self, at_once: int, waiting: int) -> None:
         self.turns = Turns(at_once, waiting)
         self._threads = anyio.CapacityLimiter(at_once)
-        self._running: set[asyncio.Future[Any]] = set()
 
     def start(self, turn: asyncio.Future[None], call: Callable[[], T]) -> asyncio.Future[T]:
-        """Call it in a thread; its turn ends with it, whether anybody still waits or not."""
+        """Call it in a thread; its turn ends with it."""
         job = asyncio.ensure_future(anyio.to_thread.run_sync(call, limiter=self._threads))
-
-        def done(ended: asyncio.Future[T]) -> None:
-            self._running.discard(ended)
-            self.turns.give_back(turn)
-            if not ended.cancelled():
-                ended.exception()  # seen, also when nobody asks for the answer any more
-
-        self._running.add(job)
-        job.add_done_callback(done)
+        self.turns.ends_with(job, turn)
         return job
 
 

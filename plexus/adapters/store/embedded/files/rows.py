@@ -78,17 +78,16 @@ def values_of(kind: Array, num: Array, text: pa.Array | None) -> list[Value]:
         return cast("list[Value]", num.tolist())
     if (kind == INT).all():
         return cast("list[Value]", num.astype(np.int64).tolist())
+    packed = np.flatnonzero(kind == PACKED)
+    assert text is not None or not len(packed)  # a packed value has its text
+    values = jsontexts.read(text.take(arrow(packed)).to_pylist()) if text is not None else []
+    if len(packed) == len(kind):
+        return values
     found: list[Any] = num.tolist()
     for i in np.flatnonzero(kind == INT).tolist():
         found[i] = int(found[i])
-    packed = np.flatnonzero(kind == PACKED)
-    if len(packed):
-        assert text is not None  # a packed value has its text
-        values = jsontexts.read(text.take(arrow(packed)).to_pylist())
-        if len(values) == len(found):
-            return values
-        for i, value in zip(packed.tolist(), values, strict=True):
-            found[i] = value
+    for i, value in zip(packed.tolist(), values, strict=True):
+        found[i] = value
     return found
 
 
