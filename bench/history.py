@@ -34,7 +34,7 @@ from plexus.adapters.store.embedded.journal import Journal
 from plexus.adapters.store.embedded.manifest import Change, Manifest
 from plexus.adapters.store.embedded.opening import FOLDER
 from plexus.adapters.store.embedded.values import pack
-from plexus.gateway.core import DEFAULT_ORG
+from plexus.gateway.wellknown import DEFAULT_ORG
 
 DAY_MS, HOUR_MS, MINUTE_MS = 86_400_000, 3_600_000, 60_000
 NS_PER_MS = 1_000_000

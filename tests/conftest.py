@@ -76,8 +76,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """One process more than there are cores: half of the time a test waits, for a process, a socket or a clock."""
-    return (os.cpu_count() or 1) + 1
+    """Two processes more than there are cores: half of the time a test waits, for a process, a socket or a clock."""
+    return (os.cpu_count() or 1) + 2
 
 
 _FOREIGN = ("PLEXUS_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")

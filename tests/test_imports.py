@@ -126,6 +126,14 @@ def test_a_device_that_sends_by_http_loads_httpx_and_nothing_else_that_is_heavy(
     assert of(modules - loaded("import httpx", tmp_path), HEAVY) == []
 
 
+def test_looking_after_keys_loads_no_gateway(tmp_path: Path) -> None:
+    words = ["keys", "create", "one", "--data", str(tmp_path / "data")]
+    modules = loaded(f"from plexus.cli import main\nassert main({words!r}) == 0", tmp_path)
+    assert of(modules, ("plexus.gateway.keys",)) != []
+    assert of(modules, ("plexus.gateway.core", "plexus.gateway.assembly")) == []
+    assert of(modules, ("numpy", "pyarrow", "duckdb", "litestar", "uvicorn", "msgspec")) == []
+
+
 def test_the_pytest_plugin_costs_nothing_until_a_fixture_is_used(tmp_path: Path) -> None:
     modules = loaded("import pytest; before = set(sys.modules)\nimport plexus.testing.plugin", tmp_path)
     assert of(modules, ("plexus",)) == ["plexus", "plexus._version", "plexus.testing", "plexus.testing.plugin"]

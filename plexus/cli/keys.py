@@ -197,7 +197,7 @@ def _keyring(data: Path | None, *, new: bool = False) -> Iterator[tuple[Keyring,
     """The keyring of a data directory, and the directory; which one it is, is said to the person."""
     need_gateway()
     from plexus.adapters.keyring.sqlite import SqliteKeyring
-    from plexus.gateway.assembly import KEYS_FILE
+    from plexus.gateway.wellknown import KEYS_FILE
 
     folder = data_folder(data)
     if not new and not (folder / KEYS_FILE).exists():
@@ -209,10 +209,10 @@ def _keyring(data: Path | None, *, new: bool = False) -> Iterator[tuple[Keyring,
 
 def _say_where(folder: Path) -> None:
     """Keys that no gateway knows are silent until a device is refused, so a directory without one is told of now."""
-    from plexus.gateway.checking import JOURNAL
+    from plexus.gateway.wellknown import JOURNAL_FILE
 
     place = folder.resolve()
-    if (folder / JOURNAL).exists():
+    if (folder / JOURNAL_FILE).exists():
         output.say(f"keys of the gateway in {place}")
     else:
         start = f"plexus serve --data {shlex.quote(str(place))}"
@@ -224,8 +224,8 @@ def _desk(data: Path | None, *, new: bool = False) -> Iterator[tuple[KeyDesk, st
     """Where keys of a data directory are made and revoked, and the organisation of keys that name none."""
     with _keyring(data, new=new) as (keyring, folder):
         from plexus.adapters.audit.sqlite import SqliteAudit
-        from plexus.gateway.assembly import AUDIT_FILE, DEFAULT_ORG
         from plexus.gateway.keys import KeyDesk
+        from plexus.gateway.wellknown import AUDIT_FILE, DEFAULT_ORG
 
         with contextlib.closing(SqliteAudit(folder / AUDIT_FILE)) as audit:
             yield KeyDesk(keyring, audit), DEFAULT_ORG

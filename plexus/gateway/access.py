@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from plexus.domain.errors import StoreError
 from plexus.gateway.asgi import HttpError
-from plexus.gateway.core import DEFAULT_ORG
+from plexus.gateway.wellknown import DEFAULT_ORG
 from plexus.ports.keyring import KeyInfo, Keyring
 
 KEY_HEADER = b"x-api-key"

@@ -28,7 +28,6 @@ from plexus.gateway import bookkeeping, devices, ingest, moving, remotewrite
 from plexus.gateway.asgi import ASGIApp
 from plexus.gateway.commands import Devices
 from plexus.gateway.committer import Committer
-from plexus.gateway.core import DEFAULT_ORG as DEFAULT_ORG
 from plexus.gateway.core import Core, Presence
 from plexus.gateway.fronting import Front
 from plexus.gateway.gate import Gate
@@ -41,6 +40,14 @@ from plexus.gateway.settings import Settings
 from plexus.gateway.streams import StreamHandler
 from plexus.gateway.streams.channels import Channels
 from plexus.gateway.video import VideoRelay
+from plexus.gateway.wellknown import (
+    AUDIT_FILE,
+    COMMANDS_FILE,
+    DEFAULT_ORG,
+    KEYS_FILE,
+    REGISTRY_FILE,
+    TALLIES_FILE,
+)
 from plexus.ports.audit import LOCAL, Audit
 from plexus.ports.bus import Bus
 from plexus.ports.commandbook import Commandbook
@@ -48,12 +55,6 @@ from plexus.ports.keyring import SCOPES, Keyring
 from plexus.ports.registry import Registry
 from plexus.ports.store import Store
 from plexus.ports.tallies import Tallies
-
-KEYS_FILE = "keys.db"
-REGISTRY_FILE = "registry.db"
-COMMANDS_FILE = "commands.db"
-TALLIES_FILE = "tallies.db"
-AUDIT_FILE = "audit.db"
 
 
 @attrs.frozen

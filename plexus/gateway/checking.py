@@ -8,8 +8,7 @@ from pathlib import Path
 from plexus.adapters.sqlitefile import damage
 from plexus.domain.errors import ConfigurationError
 from plexus.gateway.backup import RESTORING
-
-JOURNAL = "journal.db"
+from plexus.gateway.wellknown import JOURNAL_FILE
 
 
 def check(data: Path) -> list[str]:
@@ -17,7 +16,7 @@ def check(data: Path) -> list[str]:
 
     Raises ConfigurationError where there is no gateway's data, StoreError while a gateway has it open.
     """
-    if not (data / JOURNAL).exists():
+    if not (data / JOURNAL_FILE).exists():
         raise ConfigurationError(f"no gateway has kept data in {data}: name its directory with --data")
     # Here, because nothing else of this needs DuckDB.
     from plexus.adapters.store.embedded.checking import check as check_store
@@ -32,6 +31,6 @@ def _unfinished(data: Path) -> Iterator[str]:
 
 def _books(data: Path) -> Iterator[str]:
     for path in sorted(data.glob("*.db")):
-        if path.name != JOURNAL:
+        if path.name != JOURNAL_FILE:
             for problem in damage(path):
                 yield f"{path}: {problem}; put this file of a backup in its place"

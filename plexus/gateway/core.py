@@ -36,9 +36,6 @@ if TYPE_CHECKING:
 
 ONLINE_S = 30.0
 
-DEFAULT_ORG = "default"
-"""The organisation of keys that name none: the gateway's own."""
-
 SHUTTING_DOWN = "gateway is shutting down"
 
 _Device = tuple[str, str]

@@ -29,9 +29,10 @@ from plexus.gateway.asgi import (
     read_body,
     send_json,
 )
-from plexus.gateway.core import DEFAULT_ORG, Core
+from plexus.gateway.core import Core
 from plexus.gateway.fronting import Front, Seen, is_local
 from plexus.gateway.origins import Origins
+from plexus.gateway.wellknown import DEFAULT_ORG
 from plexus.ports.keyring import KeyInfo
 
 PUBLIC = frozenset({"/healthz", "/readyz", "/openapi.json"})

@@ -15,7 +15,7 @@ from plexus.adapters.registry.memory import MemoryRegistry
 from plexus.adapters.status.memory import MemoryStatus
 from plexus.adapters.store.memory import MemoryStore
 from plexus.gateway import Gateway
-from plexus.gateway.assembly import DEFAULT_ORG
+from plexus.gateway.wellknown import DEFAULT_ORG
 from plexus.ports.store import Window
 from tests.support.waiting import eventually
 

@@ -16,7 +16,7 @@ import pytest
 from plexus.adapters.store.embedded import EmbeddedStore
 from plexus.adapters.store.embedded.checking import check
 from plexus.adapters.store.embedded.inside import Upkeep
-from plexus.gateway.core import DEFAULT_ORG
+from plexus.gateway.wellknown import DEFAULT_ORG
 from plexus.ports.store import Submission
 from plexus.protocol.columns import Columns
 from tests.faults.test_kill_sealing import DAY_MS, READY_S, Writer, instant, judge, ready

@@ -16,10 +16,11 @@ from plexus.domain.errors import QueryError
 from plexus.gateway import backup, health
 from plexus.gateway.access import require_operator
 from plexus.gateway.asgi import HttpError
-from plexus.gateway.core import DEFAULT_ORG, Core
+from plexus.gateway.core import Core
 from plexus.gateway.rest.caller import ANY_KEY, PUBLIC, Asking
 from plexus.gateway.rest.download import Download, Sending
 from plexus.gateway.rest.faults import REFUSALS
+from plexus.gateway.wellknown import DEFAULT_ORG
 from plexus.ports.audit import AuditEntry
 from plexus.ports.keyring import KeyInfo
 from plexus.ports.store import Question

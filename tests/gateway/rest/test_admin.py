@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 from plexus.domain.errors import StoreError
-from plexus.gateway.core import DEFAULT_ORG
+from plexus.gateway.wellknown import DEFAULT_ORG
 from plexus.ports.audit import AuditEntry
 from plexus.ports.keyring import SCOPES, KeyInfo
 from tests.gateway.rest.house import EVERYTHING, NOW_MS, House, key

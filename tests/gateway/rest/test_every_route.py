@@ -18,9 +18,9 @@ import pytest
 from plexus.domain.metricinfo import MetricInfo
 from plexus.gateway import Gateway, ingest
 from plexus.gateway.assembly import bare_posts
-from plexus.gateway.core import DEFAULT_ORG
 from plexus.gateway.rest.app import ROUTES
 from plexus.gateway.rest.samples import SAMPLES
+from plexus.gateway.wellknown import DEFAULT_ORG
 from plexus.ports.keyring import SCOPES
 from plexus.testing.contracts.commandbook import entry as command
 from tests.gateway.rest.house import EVERYTHING, NOW_MS, House, key

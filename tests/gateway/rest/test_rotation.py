@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from plexus.gateway import Gateway
-from plexus.gateway.core import DEFAULT_ORG
+from plexus.gateway.wellknown import DEFAULT_ORG
 from plexus.ports.keyring import SCOPES, KeyInfo
 from tests.gateway.rest.house import EVERYTHING, House, key
 
