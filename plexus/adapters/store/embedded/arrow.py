@@ -14,7 +14,7 @@ share them, so that a pair is kept once and a point that has none pays nothing.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate, repeat
 from typing import Any, Union
 
@@ -42,6 +42,9 @@ MAX_BATCHES = 2_048
 
 LARGE_BATCH = 65_536
 """Rows from which on a piece is not copied again."""
+
+FREED = 128
+"""Pieces that are freed together: half a millisecond."""
 
 
 class Numbers:
@@ -107,6 +110,13 @@ class Rows:
     def clear(self) -> None:
         """They are elsewhere now; their extras stay."""
         self.points, self.events, self.count = [], [], 0
+
+    def dissolve(self) -> Iterator[None]:
+        """Let go of them a lot at a time: to free a million at once takes the interpreter 10 ms."""
+        for batches in (self.points, self.events):
+            while batches:
+                del batches[-FREED:]
+                yield
 
 
 def _gathered(batches: list[pa.RecordBatch], schema: pa.Schema) -> list[pa.RecordBatch]:

@@ -42,6 +42,8 @@ def seal(inside: Inside, stretch: Stretch) -> Iterator[None]:
         inside.shelf.swap((), written)
         inside.newest.drop(stretch)
     inside.reached("sealing.shown")
+    del tables
+    yield from stretch.segment.rows.dissolve()
 
 
 def _keep(inside: Inside, stretch: Stretch, tables: Tables) -> Iterator[None]:

@@ -44,14 +44,11 @@ def arrow_text(texts: Sequence[str | None]) -> pa.Array:
 
 def numbers(column: Any) -> Array:
     """A column of numbers or times as its bits, NaN for null; only one of float64 may have nulls."""
-    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
-    if len(chunks) == 1:
-        return _chunk(chunks[0])
-    return np.concatenate([_chunk(chunk) for chunk in chunks]) if chunks else np.zeros(0, _bits(column.type))
+    return _chunk(united(column))
 
 
 def united(column: Any) -> pa.Array:
-    """A column as one array."""
+    """A column as one array. Arrow lets others have the interpreter while it copies, as numpy does not."""
     if isinstance(column, pa.Array):
         return column
     if column.num_chunks == 1:

@@ -152,21 +152,21 @@ def of_table(table: pa.Table, extras: Mapping[int, tuple[str | None, str | None]
     kind = numbers(table.column("kind")) if "kind" in table.column_names else np.full(len(table), PACKED, np.uint8)
     num = numbers(table.column("num")) if "num" in table.column_names else np.full(len(table), np.nan)
     packed = texts(kind, united(table.column("packed")))
-    tags, run_id = _extras_of(numbers(table.column("extra")), extras)
+    tags, run_id = _extras_of(united(table.column("extra")), extras)
     series, t_ns = numbers(table.column("series")), numbers(table.column("t_ns"))
     return Rows(series, t_ns, kind, num, packed, tags, run_id, np.arange(len(table)) if places else None)
 
 
 def _extras_of(
-    extra: Array, extras: Mapping[int, tuple[str | None, str | None]]
+    extra: pa.Array, extras: Mapping[int, tuple[str | None, str | None]]
 ) -> tuple[pa.Array | None, pa.Array | None]:
-    if not extra.any():
+    encoded = extra.dictionary_encode()  # np.unique holds the interpreter for 20 ms for a million
+    present = encoded.dictionary.to_pylist()
+    if not any(present):
         return None, None
-    numbers, codes = np.unique(extra, return_inverse=True)
-    pairs = [extras[number] if number else (None, None) for number in numbers.tolist()]
+    pairs = [extras[number] if number else (None, None) for number in present]
     tags, run_ids = (arrow_text([text or None for text in column]) for column in zip(*pairs, strict=True))
-    places = arrow(codes.astype(np.int32))
-    return _none_for_nulls(tags.take(places)), _none_for_nulls(run_ids.take(places))
+    return _none_for_nulls(tags.take(encoded.indices)), _none_for_nulls(run_ids.take(encoded.indices))
 
 
 def _none_for_nulls(column: pa.Array) -> pa.Array | None:
