@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from plexus.cli.arguments import Commands
     from plexus.cli.demo_view import View
     from plexus.client import Plexus
+    from plexus.domain.errors import PlexusError
     from plexus.domain.live import LivePoint
 
 TEXT = """\
@@ -163,8 +164,9 @@ def _perform(place: Place, arguments: argparse.Namespace, noted: threading.Event
     with PlexusAPI(place.api_key, place.url) as api:
         # Said at once when the gateway is not there or does not take the key, before a device begins to wait for it.
         api.fleet.health()
-        with Plexus(api_key=place.api_key, source_id=source_name(), ws_url=place.ws_url) as px:
-            source_id = _settled_name(px)
+        errors: list[PlexusError] = []
+        with Plexus(api_key=place.api_key, source_id=source_name(), ws_url=place.ws_url, on_error=errors.append) as px:
+            source_id = _settled_name(px, errors)
             _welcome(api, source_id, place)
             device = DemoDevice(px, Machine(load_psutil()), arguments.every)
             with (
@@ -181,10 +183,18 @@ def _perform(place: Place, arguments: argparse.Namespace, noted: threading.Event
             _farewell(device, px.buffer_size())
 
 
-def _settled_name(px: Plexus) -> str:
-    """The name that the gateway gave this machine, which another of the same name may have made `…_2`."""
+def _settled_name(px: Plexus, errors: list[PlexusError]) -> str:
+    """The name that the gateway gave this machine, which another of the same name may have made `…_2`.
+
+    Raises the AuthenticationError of a gateway that lets the device not in: no waiting helps.
+    """
+    from plexus.domain.errors import AuthenticationError
+
     end = time.monotonic() + CONNECT_S
     while not px.stats().link and time.monotonic() < end:
+        for error in errors:
+            if isinstance(error, AuthenticationError):
+                raise error
         time.sleep(0.01)
     return px.source_id
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from plexus.cli import output
@@ -10,6 +11,7 @@ from plexus.cli.arguments import command, seconds, tag
 
 if TYPE_CHECKING:
     from plexus.cli.arguments import Commands
+    from plexus.domain.errors import PlexusError
     from plexus.domain.values import Value
 
 TEXT = """\
@@ -40,15 +42,22 @@ def add(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Send it, and wait until the gateway has it."""
     from plexus.client import Plexus
+    from plexus.domain.errors import AuthenticationError
 
-    with Plexus(source_id=arguments.source) as px:
-        px.send(arguments.metric, read_value(arguments.value), tags=dict(arguments.tag) or None)
+    errors: list[PlexusError] = []
+    with Plexus(source_id=arguments.source, on_error=errors.append) as px:
+        # A refusal that comes sooner than the reading is raised once the reading is taken; `flush_buffer` tells it too.
+        with contextlib.suppress(AuthenticationError):
+            px.send(arguments.metric, read_value(arguments.value), tags=dict(arguments.tag) or None)
         stored = px.flush_buffer(arguments.timeout)
         dropped = px.stats().dropped
     if stored and not dropped:
         return 0
     if dropped:
         output.say(f"plexus: the reading was not taken: {', '.join(sorted(dropped))}")
+    elif any(isinstance(error, AuthenticationError) for error in errors):
+        # Why is in the status line already.
+        output.say("plexus: the reading is not sent; it is kept on this machine and goes with the next `plexus send`")
     else:
         output.say(
             f"plexus: the gateway has not taken the reading within {arguments.timeout:g} s; "

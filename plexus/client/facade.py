@@ -165,7 +165,8 @@ class Plexus(Sending, Recording, Commanding, Showing):
         """Wait until all that was taken so far is delivered; with `durable` until it is delivered or on disk.
 
         `timeout`: at most so many seconds; None: for as long as it takes, which without a gateway is until `close`.
-        Whether it was; if not, it is kept and goes on being tried. In memory mode nothing is ever on disk, and
+        Whether it was; if not, it is kept and goes on being tried. A gateway that refuses the key, or one more source,
+        ends the waiting for delivery at once. In memory mode nothing is ever on disk, and
         `durable` makes no difference.
         """
         flush = self._client.uplink.flush(durable=durable)

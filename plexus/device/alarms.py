@@ -47,6 +47,7 @@ class Alarms:
         self._errors: deque[PlexusError] = deque()
         self._raised: PlexusError | None = None
         self._is_key_refused = False
+        self._is_source_refused = False
         self._is_limited = False
         # Reasons of losses that were told since a batch was last accepted whole.
         self._told: set[str] = set()
@@ -80,9 +81,21 @@ class Alarms:
             )
         )
 
+    def source_refused(self, why: str) -> None:
+        """The gateway has no room for one more source; told once, until it lets this one in."""
+        if self._is_source_refused:
+            return
+        self._is_source_refused = True
+        self._raise(
+            AuthenticationError(
+                f"the gateway takes no more sources ({why}): nothing is lost, data stays on this machine "
+                "until it does; the API key is not at fault"
+            )
+        )
+
     def key_accepted(self) -> None:
-        """The gateway knows the key: there is nothing to be raised about it any more."""
-        self._is_key_refused = False
+        """The gateway let the device in: there is nothing to be raised about its key or its name any more."""
+        self._is_key_refused = self._is_source_refused = False
         if isinstance(self._raised, AuthenticationError) and self._intake.alarm is not None:
             self._raised = self._intake.alarm = None
 

@@ -67,6 +67,15 @@ class Flushes:
                 flush.delivered = True
                 flush.done.set()
 
+    def refused(self) -> None:
+        """The gateway lets this device in no more: who waits for delivery waits in vain, who waits for a disk does not.
+
+        The readings stay, and are tried again; a new wish asks the gateway anew.
+        """
+        for flush in [flush for flush in self._open if not flush.durable]:
+            self._open.remove(flush)
+            flush.done.set()
+
     def end(self) -> None:
         """Nothing is delivered any more: what is safe is safe, the rest was in vain."""
         self._over = True

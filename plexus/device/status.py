@@ -26,6 +26,7 @@ class StatusLine:
         self._held = False
         self._buffering = False
         self._key_rejected = False
+        self._source_refused = False
         self._lost_for = ""
         self._cameras: set[str] = set()
         self._runs: set[str] = set()
@@ -34,7 +35,7 @@ class StatusLine:
     def connected(self, source_id: str, via: str) -> None:
         """The gateway knows us by `source_id`; `via` is "ws" or "http"."""
         with self._lock:
-            self._key_rejected = self._held = False
+            self._key_rejected = self._source_refused = self._held = False
             if via == "ws":
                 self._fallen_back = False
             if self._link == (source_id, via):
@@ -104,6 +105,14 @@ class StatusLine:
                 self._say(
                     f"✗ API key rejected{reason}: data stays here; set PLEXUS_API_KEY or run `plexus init --force`"
                 )
+
+    def source_refused(self, detail: str) -> None:
+        """The gateway has no room for one more source; the key is fine, nothing is sent and nothing is thrown away."""
+        with self._lock:
+            if not self._source_refused:
+                self._source_refused = True
+                reason = f": {detail}" if detail else ""
+                self._say(f"✗ The gateway takes no more sources{reason}; data stays here until it does")
 
     def frame_too_large(self, size: int, camera_id: str) -> None:
         """A camera's frame of `size` bytes is more than the gateway relays; told once a camera."""

@@ -54,6 +54,8 @@ AWAY_S = 0.1
 BUSY_FOR_S = 1.0
 BUFFERING_AFTER_S = 1.0
 LONGEST_SLEEP_S = 60.0
+SOURCE_LIMIT = "SOURCE_LIMIT"
+"""How a gateway refuses a device whose source would be one too many: the key is good, but as little helps at once."""
 
 
 def _nothing(*_arguments: object) -> None:
@@ -273,9 +275,15 @@ class Uplink:
             self._status.disconnected(reason)
 
     def _auth_refused(self, event: AuthRefused) -> None:
-        if event.key_at_fault:
+        if not event.key_at_fault:
+            return
+        if event.code == SOURCE_LIMIT:
+            self._status.source_refused(event.detail)
+            self._alarms.source_refused(event.detail or event.code)
+        else:
             self._status.key_rejected(event.detail)
             self._alarms.key_refused(event.detail or event.code)
+        self._flushes.refused()  # last: who waited looks for the reason
 
     # --- what travels beside the points ---------------------------------------------------------------------
 

@@ -85,6 +85,18 @@ def test_a_rejected_key_is_told_until_one_is_accepted(status: StatusLine, sink: 
     ]
 
 
+def test_one_source_too_many_is_told_as_that_until_there_is_room(status: StatusLine, sink: MemoryStatus) -> None:
+    status.source_refused("x is one too many; delete one")
+    status.source_refused("x is one too many; delete one")
+    status.connected("drone-01", "ws")
+    status.source_refused("")
+    assert sink.lines == [
+        "✗ The gateway takes no more sources: x is one too many; delete one; data stays here until it does",
+        "✓ Connected to gateway as drone-01",
+        "✗ The gateway takes no more sources; data stays here until it does",
+    ]
+
+
 def test_a_frame_that_is_too_large_is_told_once_a_camera(status: StatusLine, sink: MemoryStatus) -> None:
     for camera in ("front", "front", "rear"):
         status.frame_too_large(1_200_000, camera)
