@@ -29,7 +29,7 @@ async def claim(core: Core, org: str, declared: str, install_id: str) -> str:
     if known is not None:
         return known
     async with core.moving.naming:
-        name = await asyncio.to_thread(core.registry.foreseen, org, declared, install_id)
+        name = await _foreseen(core, org, declared, install_id)
         await make_room(core, org, name)
         # Durable before it returns, so it may take as long as the disk does.
         return await asyncio.to_thread(core.registry.claim, org, declared, install_id)
@@ -52,6 +52,23 @@ async def make_room(core: Core, org: str, source_id: str) -> None:
         raise HttpError(503, told, [(b"retry-after", b"1")])
     if (full := core.intake.quotas.take(org, source_id)) is not None:
         raise SourceLimitError(source_id, full)
+
+
+async def _foreseen(core: Core, org: str, declared: str, install_id: str) -> str:
+    """The name that a claim will be answered, with a suffix that no source has, its points' alone included.
+
+    The registry does not know a source that only has points, so it is told of one whose name it would give away.
+    """
+    given = await asyncio.to_thread(core.registry.given, org, declared, install_id)
+    if given is not None:
+        return given
+    while True:
+        name = await asyncio.to_thread(core.registry.foreseen, org, declared, install_id)
+        # One that moves is left to make_room: noted here, a source that is being deleted would be back.
+        moves = (org, name) in core.moving.places
+        if name == declared or moves or not core.intake.quotas.knows(org, name):
+            return name
+        await asyncio.to_thread(core.registry.claim, org, name, "")
 
 
 async def _given(core: Core, org: str, declared: str, install_id: str) -> str | None:

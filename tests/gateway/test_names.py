@@ -129,6 +129,44 @@ class TestAKeyOfAllSources:
         assert [name_of(either, key=key, install_id=install) for install in ODD] == ["drone-01"] * len(ODD)
 
 
+class TestASuffix:
+    """Is of a name that no source has, one that only has points included."""
+
+    def sent(self, gateway: Gateway, *source_ids: str) -> None:
+        for source_id in source_ids:
+            assert post(gateway, {"source_id": source_id, "points": [{"metric": "m", "value": 1}]})[0] == 200
+
+    def test_passes_over_sources_that_only_have_points(self, either: Gateway) -> None:
+        self.sent(either, "drone-01_2", "drone-01_3")
+        given = [name_of(either, install_id=install) for install in ("a", "b", "c", "b")]
+        assert given == ["drone-01", "drone-01_4", "drone-01_5", "drone-01_4"]
+
+    def test_passes_over_points_of_before_a_restart(self, tmp_path: Path) -> None:
+        with running(data_dir=tmp_path / "data") as gateway:
+            self.sent(gateway, "drone-01_2")
+        with running(data_dir=tmp_path / "data") as again:
+            assert [name_of(again, install_id=install) for install in "ab"] == ["drone-01", "drone-01_3"]
+
+    def test_follows_renames_and_deletions_of_such_sources(self, either: Gateway) -> None:
+        self.sent(either, "left", "drone-01_3")
+        with http(either) as client:
+            assert client.patch("/v1/sources/left", json={"source_id": "drone-01_2"}).status_code == 200
+        assert [name_of(either, install_id=install) for install in "ab"] == ["drone-01", "drone-01_4"]
+        assert delete(either, "drone-01_2").status_code == 200
+        assert name_of(either, install_id="c") == "drone-01_2"
+
+    def test_is_not_given_while_its_source_is_being_deleted(self, gateway: Gateway) -> None:
+        self.sent(gateway, "drone-01_2")
+        name_of(gateway, install_id="a")
+        gateway.core.moving.places.add(("default", "drone-01_2"))
+        assert refusal(gateway, install_id="b")[0]["code"] == UNAVAILABLE
+        assert gateway.core.registry.registered("default") == ["drone-01"]
+
+    def test_is_not_needed_for_a_name_that_only_has_points(self, either: Gateway) -> None:
+        self.sent(either, "drone-01")
+        assert name_of(either, install_id="a") == "drone-01"
+
+
 def test_half_a_character_is_no_text_and_leaves_no_trace(gateway: Gateway) -> None:
     assert refusal(gateway, install_id="a\ud800b")[0]["code"] == "malformed"
     assert names(gateway) == []

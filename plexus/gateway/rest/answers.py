@@ -80,6 +80,31 @@ class Query:
 
 
 @attrs.frozen
+class FleetSeries:
+    """One source's part of a fleet metric: its buckets over the window."""
+
+    source_id: str
+    online: bool
+    timestamp_ms: list[float]
+    avg: list[float | None]
+    min: list[float | None]
+    max: list[float | None]
+    count: list[int]
+
+
+@attrs.frozen
+class FleetMetrics:
+    """One metric over every source of the organisation, in buckets, never raw. As the domain's, with all of it sent."""
+
+    metric: str
+    interval: str
+    sources_online: int
+    sources_w_metric: int
+    sources: list[FleetSeries]
+    truncated: bool
+
+
+@attrs.frozen
 class EventItem:
     """One event."""
 

@@ -11,7 +11,7 @@ from litestar.params import QueryParameter
 from plexus.domain.errors import QueryError
 from plexus.domain.series import INTERVAL_MS, BucketSeries, FleetMetrics, FleetSeries, Interval
 from plexus.domain.source import FleetHealth, Source
-from plexus.gateway.rest import arrow, body
+from plexus.gateway.rest import answers, arrow, body
 from plexus.gateway.rest.answers import wire_times
 from plexus.gateway.rest.arrow import InForm, document
 from plexus.gateway.rest.caller import READ, Asking, Caller
@@ -40,7 +40,7 @@ async def fleet_health(caller: Asking) -> FleetHealth:
 @get("/v1/fleet/metrics", opt=READ, responses=REFUSALS)
 async def fleet_metrics(
     caller: Asking, asked: InWindow, form: InForm, metric: Metric, interval: IntervalName = None
-) -> Response[FleetMetrics]:
+) -> Response[answers.FleetMetrics]:
     """One metric over every source that has values of it in the window, in buckets.
 
     `truncated`: the answer is full, and sources further on in the alphabet are not in it.

@@ -83,3 +83,12 @@ def test_a_bad_question_is_refused_with_what_is_allowed(house: House, query: str
     status, error = house.refused("GET", f"{METRICS}?{query}")
     assert status == 400
     assert says in error
+
+
+def test_the_document_requires_all_that_an_answer_has(house: House) -> None:
+    house.stored("a", "cpu", 5, at_ms=NOW_MS - 60_000)
+    answer = house.get(METRICS, metric="cpu", last="1h")
+    house.key = None
+    schemas = house.get("/openapi.json")["components"]["schemas"]
+    assert set(schemas["FleetMetrics"]["required"]) == set(answer)
+    assert set(schemas["FleetSeries"]["required"]) == set(answer["sources"][0])
