@@ -270,7 +270,7 @@ class Limits:
         body_bytes: the body of an ingest, packed and unpacked.
         rest_body_bytes: the body of any other request.
         body_s: how long a client may take to send it, in any case.
-        body_grace_s: how long it may take however little comes.
+        body_grace_s: how long it may take however little comes; the same of a WebSocket message that has begun.
         body_bytes_s: after that, so many bytes a second on average; 0 asks for no rate.
         message_points: points in one message.
         message_bytes: a WebSocket message once its sender is authenticated.

@@ -48,6 +48,9 @@ _UNREAD = PUBLIC | {MEASURES}
 """Paths whose bodies nobody wants, and nobody reads: who sends one need not have shown a key. The server ends the
 connection after the answer."""
 
+TAKES_POINTS, IS_READ = b"POST, OPTIONS", b"GET, HEAD, OPTIONS"
+"""The methods of the bare handlers, and of the paths that need no key."""
+
 SocketRoutes = Callable[[str], "ASGIApp | None"]
 """The handler of a WebSocket path, None when there is no such path."""
 
@@ -139,12 +142,14 @@ class Gate:
     async def _request(self, scope: Scope, receive: Receive, send: Send, seen: Seen) -> None:
         path, method = scope["path"], scope["method"]
         handler = self._posts.get(path)
-        if handler is not None and method == "OPTIONS":
-            await send({"type": "http.response.start", "status": 204, "headers": [(b"allow", b"POST, OPTIONS")]})
+        if method == "OPTIONS" and (handler is not None or path in PUBLIC):
+            # Of other paths it is told to nobody, with a key or without one: which there are is theirs to know who may.
+            allow = TAKES_POINTS if handler is not None else IS_READ
+            await send({"type": "http.response.start", "status": 204, "headers": [(b"allow", allow)]})
             await send({"type": "http.response.body", "body": b""})
             return
         if handler is not None and method != "POST":
-            raise HttpError(405, f"{path} takes POST, not {method}", [(b"allow", b"POST, OPTIONS")])
+            raise HttpError(405, f"{path} takes POST, not {method}", [(b"allow", TAKES_POINTS)])
         self._identify(scope, seen)
         if handler is not None:
             await handler(scope, receive, send)

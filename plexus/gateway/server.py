@@ -2,8 +2,8 @@
 
 The only module that knows uvicorn; another server that speaks ASGI could take its place. What is added to it:
 a request's head has a time and a size, connections have a number, whoever was answered may not go on sending, a
-WebSocket message is small until its sender is authenticated and never in endless pieces, and SIGTERM is ours: stop
-listening, let every device's data be committed and acknowledged, say goodbye, close.
+WebSocket message is small until its sender is authenticated, never in endless pieces and never a trickle, and SIGTERM
+is ours: stop listening, let every device's data be committed and acknowledged, say goodbye, close.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ from plexus.gateway.asgi import ASGIApp
 from plexus.gateway.core import Limits, Sockets
 from plexus.gateway.devices import LARGER_MESSAGES, TAKE_AT_ONCE, WRITE_AT_ONCE
 from plexus.gateway.listening import BACKLOG
+from plexus.gateway.pacing import Arrival
 from plexus.gateway.streams.writing import PREPARED_FRAMES
-from plexus.gateway.wholeframes import LONG, TEXT_FRAME, between_messages, whole_text
+from plexus.gateway.wholeframes import LONG, TEXT_FRAME, between_messages, portions, whole_text, within_message
 
 PIPELINED = 64
 """Requests that may wait behind the one that is being answered: each takes many times the bytes that it came in."""
@@ -157,7 +158,7 @@ class _HttpProtocol(HttpToolsProtocol):
 
 
 class _SocketProtocol(WebSocketsSansIOProtocol):
-    """WebSocket whose messages are small until the handler asks for more, and of a bounded number of pieces."""
+    """WebSocket whose messages are small until the handler asks for more, come in few pieces, and go on once begun."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -166,6 +167,14 @@ class _SocketProtocol(WebSocketsSansIOProtocol):
         self.close_timeout = LINGER_S
         self._take: Callable[[str | bytes], bool] | None = None
         self._message_is_next = False
+        self._ours = cast("_Config", self.config)
+        limits = self._ours.limits
+        give_up = functools.partial(self._throw_out, "message_time", 1008)
+        self._arrival = Arrival(limits.body_grace_s, limits.body_bytes_s, self.loop, give_up)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._arrival.close()
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         if self._message_is_next:
@@ -173,10 +182,30 @@ class _SocketProtocol(WebSocketsSansIOProtocol):
             message = None if limit is None or self.conn.state is not OPEN else whole_text(data, limit)
             if message is not None:
                 self.frames, self.curr_msg_data_type = [message], "text"
-                self.send_receive_event_to_app()
+                self._hand_on()
                 return
-        super().data_received(data)
+        for part in portions(data):
+            super().data_received(part)
+            if self.transport.is_closing():
+                break
         self._message_is_next = between_messages(self.conn)
+        if self._message_is_next or not within_message(self.conn):
+            self._arrival.end()
+        else:
+            self._arrival.came(len(data), held=self.read_paused)
+
+    async def receive(self) -> Any:
+        message = await super().receive()
+        if not self.read_paused:
+            self._arrival.go_on()
+        return message
+
+    def keepalive_timeout(self) -> None:
+        if self._arrival.under_way:
+            # No pong comes in the middle of a frame, and over a slow line that takes minutes. That it comes is seen to.
+            self.pong_timer = self.loop.call_later(PONG_S, self.keepalive_timeout)
+        else:
+            super().keepalive_timeout()
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
@@ -195,17 +224,27 @@ class _SocketProtocol(WebSocketsSansIOProtocol):
             self.handshake_complete = True
 
     def handle_cont(self, event: Frame) -> None:
-        config = cast("_Config", self.config)
-        if self.close_sent or len(self.frames) < config.limits.message_fragments:
+        limit = self._ours.limits.message_fragments
+        if self.close_sent or len(self.frames) < limit:
             super().handle_cont(event)
             return
         # Pieces may be empty: their bytes say nothing about the memory that they take.
-        config.reject("fragments")
-        self.frames = []
-        self.conn.fail(1009, f"a message may have {config.limits.message_fragments} fragments")
-        self.handle_parser_exception()
+        self._throw_out("fragments", 1009, f"a message may have {limit} fragments")
 
     def send_receive_event_to_app(self) -> None:
+        """A message that the parser made is whole."""
+        self._arrival.end()  # what comes behind it in the same read is another one
+        self._hand_on()
+
+    def _throw_out(self, why: str, code: int, reason: str) -> None:
+        if self._is_gone():
+            return
+        self._ours.reject(why)
+        self.frames = []
+        self.conn.fail(code, reason)
+        self.handle_parser_exception()
+
+    def _hand_on(self) -> None:
         """Hand a message on: at once where the handler takes it, in its turn where not or where others wait already."""
         if self._take is None or self.read_paused or self.close_sent or len(self.frames) != 1:
             super().send_receive_event_to_app()

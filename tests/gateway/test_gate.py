@@ -188,6 +188,19 @@ class TestMethods:
         answer = through(lambda gate: ask(gate, "OPTIONS", "/ingest", key=None))
         assert (answer.status, answer.headers["allow"], answer.body) == (204, "POST, OPTIONS", b"")
 
+    @pytest.mark.parametrize("key", [None, KEY, "plx_unknown"])
+    @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/openapi.json"])
+    def test_options_of_a_public_path_needs_no_key_either(self, path: str, key: str | None) -> None:
+        answer = asyncio.run(_whole("OPTIONS", path, key))
+        assert (answer.status, answer.headers["allow"], answer.body) == (204, "GET, HEAD, OPTIONS", b"")
+
+    @pytest.mark.parametrize("path", ["/v1/sources", "/metrics", "/nowhere", "/healthz/", "/ws/device"])
+    def test_options_of_any_other_is_refused_without_one(self, path: str) -> None:
+        assert asyncio.run(_whole("OPTIONS", path, None)).status == 401
+
+    def test_no_key_opens_options_of_a_path_that_needs_one(self) -> None:
+        assert asyncio.run(_whole("OPTIONS", "/v1/sources", KEY)).status == 403
+
     def test_head_is_get_without_a_body(self) -> None:
         answer = through(lambda gate: ask(gate, "HEAD", "/v1/sources"))
         assert (answer.status, answer.body) == (200, b"")

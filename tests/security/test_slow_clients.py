@@ -7,14 +7,14 @@ import itertools
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import attrs
 import pytest
 
 from tests.security.beside import MOST, wait_ratio
-from tests.security.target import RawSocket, Target, handshake
+from tests.security.target import RawSocket, Target, frame, handshake
 
 SOCKETS = int(os.environ.get("SLOW_SOCKETS", "300"))
 """1,000 in `make test-faults`."""
@@ -83,21 +83,24 @@ def test_a_reader_that_does_not_read_does_not_hold_a_device_up(target: Target) -
 # --- one byte every ten seconds -----------------------------------------------------------------------------------
 
 
-def _kinds(target: Target) -> dict[str, bytes]:
-    """What each kind of slow client begins with at once, before its slow bytes."""
+def _kinds(target: Target) -> dict[str, Sequence[bytes]]:
+    """What each kind of slow client begins with at once, before its slow bytes; between parts it hears something."""
     half_a_frame = b"\x81\xfe\x10\x00" + bytes(4)  # 4,096 bytes are to follow
     host = f"host: 127.0.0.1:{target.port}\r\n"
+    auth = {"type": "device_auth", "api_key": target.key, "source_id": "rig-07"}
+    device = [handshake("/ws/device", target.port), frame(json.dumps(auth).encode())]
     return {
-        "a head": b"",
-        "half a head": f"POST /ingest HTTP/1.1\r\n{host}x-pad: ".encode(),
-        "a body": f"POST /ingest HTTP/1.1\r\n{host}x-api-key: {target.key}\r\ncontent-length: 9999\r\n\r\n".encode(),
-        "half a frame of a device": handshake("/ws/device", target.port) + half_a_frame,
-        "half a frame of a reader": handshake("/v1/sources/rig-01/metrics/stream", target.port) + half_a_frame,
-        "half a frame's head": handshake("/ws/device", target.port),
+        "a head": [b""],
+        "half a head": [f"POST /ingest HTTP/1.1\r\n{host}x-pad: ".encode()],
+        "a body": [f"POST /ingest HTTP/1.1\r\n{host}x-api-key: {target.key}\r\ncontent-length: 9999\r\n\r\n".encode()],
+        "half a frame of a device": [handshake("/ws/device", target.port) + half_a_frame],
+        "half a frame of a reader": [handshake("/v1/sources/rig-01/metrics/stream", target.port) + half_a_frame],
+        "half a frame's head": [handshake("/ws/device", target.port)],
+        "half a frame of a device that was let in": [*device, half_a_frame],
     }
 
 
-async def _trickle(port: int, kinds: dict[str, bytes]) -> list[Slow]:
+async def _trickle(port: int, kinds: dict[str, Sequence[bytes]]) -> list[Slow]:
     """SOCKETS clients or a few more, each with its own moment in the ten seconds."""
     each = -(-SOCKETS // len(kinds))
     return await asyncio.gather(
@@ -105,11 +108,14 @@ async def _trickle(port: int, kinds: dict[str, bytes]) -> list[Slow]:
     )
 
 
-async def _slow(port: int, kind: str, start: bytes, first_s: float) -> Slow:
-    """Send `start`, after `first_s` a byte, and one more every ten seconds, until the gateway hangs up."""
+async def _slow(port: int, kind: str, start: Sequence[bytes], first_s: float) -> Slow:
+    """Send the parts of `start`, after `first_s` a byte, and one more every ten seconds, until the gateway hangs up."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for part in start[:-1]:
+        writer.write(part)
+        assert await reader.read(65_536), f"{kind}: it was not let in"
     began, sent = time.monotonic(), 0
-    writer.write(start)
+    writer.write(start[-1])
     hears = asyncio.create_task(_hear(reader))
     for due_s in itertools.count(first_s, BYTE_S):
         await asyncio.wait({hears}, timeout=began + min(due_s, GONE_S) - time.monotonic())
