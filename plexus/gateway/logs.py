@@ -34,6 +34,13 @@ def without_keys(text: str) -> str:
     return _key.sub(KEY_PREFIX + "***", text) if KEY_PREFIX in text else text
 
 
+def hush() -> None:
+    """Keep the server's log from writing out frames (and with them keys) when a program logs everything."""
+    log = logging.getLogger("uvicorn.error")
+    if log.level == logging.NOTSET:
+        log.setLevel(logging.WARNING)
+
+
 @contextlib.contextmanager
 def written(log: Log, stream: TextIO | None = None) -> Iterator[None]:
     """While this lasts, this process's log goes to `stream` (stderr if none is named) too, in this form."""

@@ -24,6 +24,7 @@ from websockets.frames import Frame
 from websockets.http11 import Request
 from websockets.protocol import OPEN
 
+from plexus.gateway import logs
 from plexus.gateway.asgi import ASGIApp
 from plexus.gateway.core import Limits, Sockets
 from plexus.gateway.devices import LARGER_MESSAGES, TAKE_AT_ONCE, WRITE_AT_ONCE
@@ -302,7 +303,7 @@ class Server(uvicorn.Server):
     def __init__(
         self, app: ASGIApp, sockets: Sockets, limits: Limits, reject: Reject, tls: ssl.SSLContext | None = None
     ) -> None:
-        _hush()
+        logs.hush()
         config = _Config(
             app,
             http=_HttpProtocol,
@@ -375,7 +376,10 @@ class Server(uvicorn.Server):
         self._sockets.goodbye()
         await self._sockets.gone(GOODBYE_S)
         await self._end_requests()
-        await super().shutdown(sockets)
+        for listener in sockets or []:
+            listener.close()
+        if self.server_state.connections or self.server_state.tasks:  # else it would wait for 0.1 s for nobody
+            await super().shutdown()
 
     async def _end_requests(self) -> None:
         """Let requests be answered for a moment, and end the others here: uvicorn would call that an error."""
@@ -390,10 +394,3 @@ class Server(uvicorn.Server):
             task.cancel()
         if late:
             await asyncio.wait(late, timeout=REQUESTS_S)
-
-
-def _hush() -> None:
-    """Keep the server's log from writing out frames (and with them keys) when a program logs everything."""
-    log = logging.getLogger("uvicorn.error")
-    if log.level == logging.NOTSET:
-        log.setLevel(logging.WARNING)
