@@ -159,7 +159,6 @@ class Committer:
     # --- the loop -------------------------------------------------------------------------------------------
 
     async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
         next_at = float("-inf")
         while True:
             if not self._queue:
@@ -169,18 +168,22 @@ class Committer:
                 await self._wake.wait()
                 continue
             await self._gather(next_at)
-            started_at = self._monotonic()
-            group = self._take_group()
-            next_at = started_at + self._gather_after(group)
-            submissions = [submission for submission, _, _ in group]
-            try:
-                receipts = await loop.run_in_executor(self._writer, self._store.commit, submissions)
-                answers = list(zip(group, receipts, strict=True))
-            except Exception as exc:  # noqa: BLE001 - whatever the store raises, the group must be answered
-                self._fail(group, exc)
-            else:
-                self._meters.commits.observe(self._monotonic() - started_at)
-                self._answer(answers)
+            next_at = await self._commit()
+
+    async def _commit(self) -> float:
+        """Commit a group and answer it; when the next one may begin. Nothing of it is kept then."""
+        started_at = self._monotonic()
+        group = self._take_group()
+        submissions = [submission for submission, _, _ in group]
+        try:
+            receipts = await asyncio.get_running_loop().run_in_executor(self._writer, self._store.commit, submissions)
+            answers = list(zip(group, receipts, strict=True))
+        except Exception as exc:  # noqa: BLE001 - whatever the store raises, the group must be answered
+            self._fail(group, exc)
+        else:
+            self._meters.commits.observe(self._monotonic() - started_at)
+            self._answer(answers)
+        return started_at + self._gather_after(group)
 
     async def _gather(self, next_at: float) -> None:
         """Let more come, when the last commit began only just now and the group is not full."""

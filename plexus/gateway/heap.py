@@ -1,8 +1,8 @@
 """Memory of a process of our own, kept small: garbage is looked for at our own pace, and free pages go back.
 
 Python looks for garbage whenever enough objects came to be, and a look at all there are holds everybody up for 100 ms
-once a thousand devices are connected. Nearly everything is freed by its count; what is not are connections that were
-closed, which refer to themselves. So the new ones are looked through every 20 s, and everything every ten minutes.
+once a thousand devices are connected. Everything that is ours is freed by its count, closed connections too (see
+`server`): what refers to itself is little. So what is new is looked through every 20 s, and everything once an hour.
 
 Sealing a million points takes and frees some 100 MB in pieces of every size, beside threads that answer questions. Left
 alone, glibc keeps an arena for each of these threads and most of those pages: the process grows for hours, to several
@@ -27,7 +27,7 @@ THRESHOLDS = (100_000, 50, 100)
 """When Python looks by itself all the same: so many objects more came to be than went."""
 
 LOOK_S = 20.0
-LOOKS_A_ROUND = 30
+LOOKS_A_ROUND = 180
 """Every one of so many looks is at everything."""
 
 

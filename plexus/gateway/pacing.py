@@ -89,8 +89,9 @@ class Arrival:
         self.under_way = self._held = False
 
     def close(self) -> None:
-        """Nothing is waited for any more."""
+        """Nothing is waited for any more, and nobody is told."""
         self.end()
+        self._give_up = _nobody
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -113,3 +114,7 @@ class Arrival:
             self._give_up(
                 f"a message must come at {self._bytes_s:g} bytes a second after the first {self._grace_s:g} s"
             )
+
+
+def _nobody(_reason: str) -> None:
+    """Nobody wants to know."""

@@ -1,9 +1,10 @@
 """The HTTP and WebSocket server: uvicorn (uvloop, httptools, websockets-sansio) with our limits and our ending.
 
-The only module that knows uvicorn; another server that speaks ASGI could take its place. What is added to it:
-a request's head has a time and a size, connections have a number, whoever was answered may not go on sending, a
-WebSocket message is small until its sender is authenticated, never in endless pieces and never a trickle, and SIGTERM
-is ours: stop listening, let every device's data be committed and acknowledged, say goodbye, close.
+With `connections` the only module that knows uvicorn; another server that speaks ASGI could take its place. What is
+added to it: a request's head has a time and a size, connections have a number, whoever was answered may not go on
+sending, a WebSocket message is small until its sender is authenticated, never in endless pieces and never a trickle,
+what is closed leaves no garbage, and SIGTERM is ours: stop listening, let every device's data be committed and
+acknowledged, say goodbye, close.
 """
 
 from __future__ import annotations
@@ -11,14 +12,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import logging
 import socket
 import ssl
 from collections.abc import Callable, Generator
 from typing import Any, cast
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 from websockets.http11 import Request
@@ -26,6 +25,7 @@ from websockets.protocol import OPEN
 
 from plexus.gateway import logs
 from plexus.gateway.asgi import ASGIApp
+from plexus.gateway.connections import LINGER_S, Config, HttpProtocol, Reject
 from plexus.gateway.core import Limits, Sockets
 from plexus.gateway.devices import LARGER_MESSAGES, TAKE_AT_ONCE, WRITE_AT_ONCE
 from plexus.gateway.listening import BACKLOG
@@ -33,129 +33,13 @@ from plexus.gateway.pacing import Arrival
 from plexus.gateway.streams.writing import PREPARED_FRAMES
 from plexus.gateway.wholeframes import LONG, TEXT_FRAME, between_messages, portions, whole_text, within_message
 
-PIPELINED = 64
-"""Requests that may wait behind the one that is being answered: each takes many times the bytes that it came in."""
 GOODBYE_S = 3.0
 REQUESTS_S = 1
 PING_S = 20.0
 PONG_S = 60.0
 """Longer than a commit may take: a socket that is not read, because the store is behind, does not hear its pong."""
-LINGER_S = 2.0
-"""How long whoever was answered before its body was complete, or was told that its socket closes, may stay: it is to
-read that first."""
 TLS_SHUTDOWN_S = 1.0
 DATE_S = 1.0
-
-_FULL = b'{"error":"the gateway has all the connections that it may have; try again"}'
-TOO_MANY = (
-    b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\ncontent-type: application/json\r\n"
-    b"x-content-type-options: nosniff\r\ncontent-length: %d\r\n\r\n%s" % (len(_FULL), _FULL)
-)
-TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n\r\n"
-
-Reject = Callable[[str], None]
-"""Told why somebody was turned away, in a word."""
-
-logger = logging.getLogger("plexus.gateway")
-
-
-class _Config(uvicorn.Config):
-    """uvicorn's, with what our protocols need to know."""
-
-    limits: Limits
-    reject: Reject
-
-
-class _HttpProtocol(HttpToolsProtocol):
-    """HTTP whose head must come in time and within its size, as must what stands between the pieces of a body and
-    behind it, and whose body is not taken after its answer.
-    """
-
-    _head_timer: asyncio.TimerHandle | None = None
-    _linger: asyncio.TimerHandle | None = None
-    _head_bytes = 0
-    """Of a head; after it, of what came since the parser last made something of it."""
-
-    @property
-    def _ours(self) -> _Config:
-        return cast("_Config", self.config)
-
-    @property
-    def is_half_answered(self) -> bool:
-        """Whether an answer is under way."""
-        return self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        if len(self.connections) > self._ours.limits.connections:
-            self._ours.reject("connections")
-            transport.write(TOO_MANY)
-            transport.close()
-            return
-        self._expect_head()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._head_came()
-        if self._linger is not None:
-            self._linger.cancel()
-        super().connection_lost(exc)
-
-    def on_message_begin(self) -> None:
-        if len(self.pipeline) >= PIPELINED:
-            self._ours.reject("pipelined")
-            raise OverflowError("too many requests at once")  # it ends the parser: 400, and the connection is closed
-        super().on_message_begin()
-        if self._head_timer is None:  # the first head's time began with the connection, and no byte begins it anew
-            self._expect_head()
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._head_timer is None:
-            # A trailer: nobody reads those, and kept they would grow without end.
-            self._head_bytes = 0
-            return
-        super().on_header(name, value)
-
-    def on_headers_complete(self) -> None:
-        self._head_came()
-        super().on_headers_complete()
-
-    def on_body(self, body: bytes) -> None:
-        self._head_bytes = 0
-        super().on_body(body)
-
-    def on_response_complete(self) -> None:
-        super().on_response_complete()
-        if self.cycle.more_body and self._linger is None:
-            # Refused before its body was complete. The keep-alive timer does not end it: every byte stops that one.
-            self._linger = self.loop.call_later(LINGER_S, self.transport.close)
-
-    def data_received(self, data: bytes) -> None:
-        if self.transport.is_closing():
-            return
-        if self._head_timer is None:
-            self._head_bytes += len(data)
-        super().data_received(data)
-        if self._head_timer is not None:
-            self._head_bytes += len(data)
-        if self._head_bytes > self._ours.limits.head_bytes:
-            self._head_came()
-            self._ours.reject("head_size")
-            self.transport.write(TOO_LARGE)
-            self.transport.close()
-
-    def _expect_head(self) -> None:
-        self._head_came()
-        self._head_timer = self.loop.call_later(self._ours.limits.head_s, self._give_up)
-
-    def _give_up(self) -> None:
-        self._ours.reject("head_time")
-        self.transport.close()
-
-    def _head_came(self) -> None:
-        self._head_bytes = 0
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
 
 
 class _SocketProtocol(WebSocketsSansIOProtocol):
@@ -168,14 +52,21 @@ class _SocketProtocol(WebSocketsSansIOProtocol):
         self.close_timeout = LINGER_S
         self._take: Callable[[str | bytes], bool] | None = None
         self._message_is_next = False
-        self._ours = cast("_Config", self.config)
+        self._ours = cast("Config", self.config)
         limits = self._ours.limits
         give_up = functools.partial(self._throw_out, "message_time", 1008)
         self._arrival = Arrival(limits.body_grace_s, limits.body_bytes_s, self.loop, give_up)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._arrival.close()
         super().connection_lost(exc)
+        # What refers to itself would wait for a look for garbage, and that look would hold everybody up.
+        self._arrival.close()
+        self.conn.parser.close()
+
+    async def run_asgi(self) -> None:
+        await super().run_asgi()
+        self._take = None
+        cast("dict[str, Any]", self.scope.get("extensions")).clear()
 
     def data_received(self, data: bytes) -> None:
         if self._message_is_next:
@@ -304,9 +195,9 @@ class Server(uvicorn.Server):
         self, app: ASGIApp, sockets: Sockets, limits: Limits, reject: Reject, tls: ssl.SSLContext | None = None
     ) -> None:
         logs.hush()
-        config = _Config(
+        config = Config(
             app,
-            http=_HttpProtocol,
+            http=HttpProtocol,
             ws=_SocketProtocol,
             ws_max_size=limits.greeting_bytes,
             ws_per_message_deflate=False,
@@ -350,9 +241,9 @@ class Server(uvicorn.Server):
         """As uvicorn's over sockets that listen, with time-outs for TLS; and says when it is done."""
         loop = self._loop = asyncio.get_running_loop()
         protocol = functools.partial(
-            _HttpProtocol, config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+            HttpProtocol, config=self.config, server_state=self.server_state, app_state=self.lifespan.state
         )
-        limits = cast("_Config", self.config).limits
+        limits = cast("Config", self.config).limits
         tls: dict[str, Any] = {}
         if self._tls is not None:
             tls = {"ssl_handshake_timeout": limits.head_s, "ssl_shutdown_timeout": TLS_SHUTDOWN_S}
@@ -387,7 +278,7 @@ class Server(uvicorn.Server):
             return
         _, late = await asyncio.wait(set(self.server_state.tasks), timeout=REQUESTS_S)
         for connection in list(self.server_state.connections):
-            if isinstance(connection, _HttpProtocol) and connection.is_half_answered:
+            if isinstance(connection, HttpProtocol) and connection.is_half_answered:
                 connection.transport.abort()
         await asyncio.sleep(0)  # what was cut is told so before it is ended
         for task in late:

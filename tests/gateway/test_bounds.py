@@ -13,9 +13,9 @@ from websockets.frames import Frame, Opcode
 
 from plexus.gateway import Gateway, listening
 from plexus.gateway.asgi import Receive, Scope, Send, send_json
+from plexus.gateway.connections import PIPELINED
 from plexus.gateway.core import Limits
 from plexus.gateway.ingest import IngestHandler
-from plexus.gateway.server import PIPELINED
 from plexus.gateway.settings import Settings
 from tests.support.gateway import KEY, PATIENCE_S, device, http, running, socket
 from tests.support.waiting import eventually
