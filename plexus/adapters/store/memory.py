@@ -248,6 +248,8 @@ class MemoryStore:
             own = self._orgs[org]
             if new in own.seen_ns:
                 raise StoreError(f"source {new!r} has points already; choose another name, or remove them first")
+            if new == source_id:
+                return
             own.rows = [attrs.evolve(row, source_id=new) if row.source_id == source_id else row for row in own.rows]
             if source_id in own.seen_ns:
                 own.seen_ns[new] = own.seen_ns.pop(source_id)

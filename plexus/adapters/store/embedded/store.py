@@ -245,6 +245,8 @@ class EmbeddedStore:
                 self._journal.check()
                 if new in catalogue.sources(org):
                     raise StoreError(f"source {new!r} has points already; choose another name, or remove them first")
+                if new == source_id:
+                    return
                 renamed = self._inside.manifest.rename(org, source_id, new)
                 self._inside.reached("rename.written")
                 self._streams.rename(org, source_id, new)

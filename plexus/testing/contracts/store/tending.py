@@ -223,6 +223,12 @@ class TendingContract(StoreSuite):
             assert refuses(lambda: store.rename("acme", "rig-01", "rig-02"))
             assert len(values_of(store, "rpm")) == 10
 
+    def test_a_source_that_is_given_its_own_name_keeps_its_losses(self) -> None:
+        with self.store() as store:
+            store.commit([submission(batch=named(1), losses=[Loss("malformed", 2)])])
+            store.rename("acme", "rig-01", "rig-01")
+            assert list(store.losses("acme", "rig-01")) == [Loss("malformed", 2)]
+
     # --- copies and the end ---------------------------------------------------------------------------------------
 
     def test_a_snapshot_is_written_or_refused(self) -> None:
