@@ -3,7 +3,7 @@
 A committed record waits in a queue, and that is all the commit does: 0.3 µs a point are left to who asks or who tends
 the store. Who asks empties the queue first, so every answer holds all that was committed before it was asked. The
 newest records wait as they came; older ones give up their columns and wait as the bytes that were written, at 10 bytes
-a point. When the queue is full, each commit takes as much from it as it adds.
+a point. When the queue is full, each commit takes as much from it as it adds, or twice as much until it is not.
 
 Points that leave the queue lie in stretches of the journal, each with a segment of the hot tables. The last stretch
 grows; those before it wait to be sealed. A question that is at the queue never holds a commit up.
@@ -127,7 +127,8 @@ class Newest:
         self._keep_fresh(queued)
         if self.queued > self._max_queued and self._looking.acquire(blocking=False):
             try:
-                self._absorb(self._max_queued)
+                # Twice what came, not all at once: after somebody looked for long that would hold this commit up.
+                self._absorb(max(self._max_queued, self.queued - 2 * queued.points))
             finally:
                 self._looking.release()
 

@@ -23,6 +23,9 @@ from plexus.domain.errors import StoreError
 TEMPORARY = ".part"
 """Suffix of files that are not finished: what is left of one after a kill is worth nothing."""
 
+AT_ONCE = 1024 * 1024
+"""Bytes that the disk is given together: a commit that is flushed meanwhile waits for as much, and not for a file."""
+
 _OFTEN_EMPTY = ("json", "tags", "run_id", "last_json")
 
 
@@ -44,6 +47,7 @@ class Output:
         self._group_ns: list[int] = []
         self._columns: set[str] = set()
         self._file: IO[bytes] | None = None
+        self._flushed = 0
         self._writer: Any = None
 
     def add(self, table: pa.Table) -> None:
@@ -115,6 +119,10 @@ class Output:
         self._group_ns.append(first[0] * layout.NS_PER_MS + first[1])
         self._note_columns(table)
         self._writer.write_table(layout.named(table, self._schema, self._names), row_group_size=GROUP)
+        assert self._file is not None
+        if (written := self._file.tell()) - self._flushed >= AT_ONCE:
+            self._flushed = written
+            flush(self._file)
 
     def _note_columns(self, table: pa.Table) -> None:
         for name in _OFTEN_EMPTY:
