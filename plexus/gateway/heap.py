@@ -1,8 +1,9 @@
 """Memory of a process of our own, kept small: garbage is looked for at our own pace, and free pages go back.
 
 Python looks for garbage whenever enough objects came to be, and a look at all there are holds everybody up for 100 ms
-once a thousand devices are connected. Everything that is ours is freed by its count, closed connections too (see
-`server`): what refers to itself is little. So what is new is looked through every 20 s, and everything once an hour.
+once a thousand devices are connected; one at what came to be in 20 s of load still for 50. Everything that is ours is
+freed by its count, closed connections too (see `server`): what refers to itself is little. So what is new is looked
+through every ten minutes, everything once an hour, and sooner only when very much came to be and did not go.
 
 Sealing a million points takes and frees some 100 MB in pieces of every size, beside threads that answer questions. Left
 alone, glibc keeps an arena for each of these threads and most of those pages: the process grows for hours, to several
@@ -26,8 +27,8 @@ M_ARENA_MAX = -8
 THRESHOLDS = (100_000, 50, 100)
 """When Python looks by itself all the same: so many objects more came to be than went."""
 
-LOOK_S = 20.0
-LOOKS_A_ROUND = 180
+LOOK_S = 600.0
+LOOKS_A_ROUND = 6
 """Every one of so many looks is at everything."""
 
 
