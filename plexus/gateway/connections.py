@@ -103,6 +103,14 @@ class HttpProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         super().on_body(body)
 
+    def on_message_complete(self) -> None:
+        """The body is here."""
+        super().on_message_complete()
+        if self._linger is not None:
+            # It came in time after all: what is asked for next on this connection is not to be cut.
+            self._linger.cancel()
+            self._linger = None
+
     def on_response_complete(self) -> None:
         """It is answered."""
         super().on_response_complete()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -57,3 +58,18 @@ def test_a_request_is_gone_with_its_connection(gateway: Gateway) -> None:
         assert client.get("/v1/sources").status_code == 200
         assert _remaining()
     eventually(lambda: not _remaining(), what="what the request left being freed")
+
+
+def test_who_was_refused_and_sends_its_body_all_the_same_may_go_on(gateway: Gateway) -> None:
+    with (
+        socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as connection,
+        connection.makefile("rb") as got,
+    ):
+        connection.sendall(b"POST /ingest HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 9\r\n\r\n")
+        assert got.readline().split()[1] == b"401"
+        while got.readline().strip():
+            pass
+        (protocol,) = [one for one in _remaining() if isinstance(one, HttpProtocol)]
+        assert protocol._linger is not None  # it would be closed in a moment
+        connection.sendall(b"some body")
+        eventually(lambda: protocol._linger is None, what="its being let stay")
