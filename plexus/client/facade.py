@@ -31,6 +31,7 @@ from plexus.client.showing import Showing
 from plexus.client.spooling import note_new_name
 from plexus.config import load_settings, save_settings
 from plexus.device.counters import SPOOL_DAMAGED, Durability, Stats, log
+from plexus.device.patience import patiently
 from plexus.device.retrying import RetryConfig
 from plexus.device.runs import RunBook
 from plexus.device.status import StatusLine
@@ -171,7 +172,7 @@ class Plexus(Sending, Recording, Commanding, Showing):
         """
         flush = self._client.uplink.flush(durable=durable)
         self._client.worker.wake()
-        flush.done.wait(timeout)
+        patiently(flush.done.wait, flush.done.is_set, timeout)
         return flush.delivered
 
     def flush_buffer(self, timeout: float | None = None) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from plexus.device.counters import log
 from plexus.device.links import LinkKeeper
+from plexus.device.patience import patiently
 from plexus.device.uplink import Uplink
 
 REST_AFTER_FAULT_S = 1.0
@@ -35,7 +36,7 @@ class Worker:
     def join(self, timeout: float) -> bool:
         """Wait for the end of the uplink; whether it has ended."""
         if self._thread is not threading.current_thread():
-            self._thread.join(timeout)
+            patiently(self._thread.join, lambda: not self._thread.is_alive(), timeout)
         return self._uplink.finished.is_set()
 
     def _run(self) -> None:
